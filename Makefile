@@ -1,0 +1,70 @@
+# One file for every command of the project; `make` alone lists them.
+PYTHON ?= python3.11
+PROFILE ?= default
+BIN := .venv/bin
+PY := $(BIN)/python
+
+# Stages are started as `python` by DVC, so the environment comes first in PATH. No telemetry, nowhere.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DO_NOT_TRACK := 1
+export MLFLOW_DISABLE_TELEMETRY := 1
+export DVC_NO_ANALYTICS := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+export TOKENIZERS_PARALLELISM := false
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint unit engines golden ui track deps readme clean gc
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Wheels come from wherever pip is configured to look. The tracking store is made here, because two stages that
+# both find none would both try to create it.
+.venv/.ok: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	$(PY) -m diffusionbert.tracking setup
+	@touch $@
+
+run: .venv/.ok  ## the whole DAG: PROFILE=default, ARMS=a,b for some of its arms, CORES=n
+	@$(PY) -m workflow.run --profile $(PROFILE) $(if $(ARMS),--arms $(ARMS)) $(if $(CORES),--cores $(CORES))
+
+test: lint unit engines  ## lint, types, import contract, all tests
+
+lint: .venv/.ok  ## format, lint, types, import contract
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(BIN)/lint-imports
+	$(BIN)/snakefmt --check Snakefile
+
+unit: export HF_HUB_OFFLINE := 1
+unit: export OMP_NUM_THREADS := 1
+unit: .venv/.ok
+	$(PY) -m pytest -n 2 -m "not engines"
+
+engines: export HF_HUB_OFFLINE := 1
+engines: export OMP_NUM_THREADS := 1
+engines: .venv/.ok
+	$(PY) -m pytest -m engines
+
+golden: .venv/.ok  ## renew the golden values of the ci profile, showing what moved
+	$(PY) -m workflow.golden
+
+ui: .venv/.ok  ## the MLflow page of all tracked runs
+	$(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+
+track: .venv/.ok  ## record the stages that came from the cache, and whatever was not sent
+	$(PY) -m diffusionbert.tracking record
+
+deps: .venv/.ok  ## rewrite the code under deps in dvc.yaml from the import graph
+	$(PY) -m workflow.deps
+
+readme: .venv/.ok  ## rewrite the table in README.md from results/default
+	$(PY) -m diffusionbert.report.readme
+
+clean: .venv/.ok  ## remove results, checkpoints and logs; DVC's cache keeps what it holds
+	@$(PY) -m workflow.clean results
+
+gc: .venv/.ok  ## remove from DVC's cache what no profile and no commit needs
+	@$(PY) -m workflow.clean cache

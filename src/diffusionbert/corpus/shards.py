@@ -1,0 +1,145 @@
+"""Token shards read through a memory map, without a copy; checked against their manifest before use.
+
+A shard is an Arrow IPC stream of one record batch with the columns `tokens: list<uint16>` and `words:
+uint16`, so that `datasets.Dataset.from_file` and pandas open it too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from diffusionbert.corpus.special import Special, tokenizer_hash
+from diffusionbert.corpus.text import SPLITS
+from diffusionbert.files import read_json, sha256
+
+MANIFEST = "manifest.json"
+TOKENIZER = "tokenizer"
+FORMAT = 1
+SCHEMA = pa.schema(
+    [
+        pa.field("tokens", pa.list_(pa.uint16()), nullable=False),
+        pa.field("words", pa.uint16(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Shards:
+    """A folder of token shards: `shards["test"]` is the test split."""
+
+    folder: Path
+    special: Special
+    key: str  # sha256 of the manifest
+    manifest: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path) -> Shards:
+        """Checks every shard and the tokenizer against the manifest.
+
+        Raises ValueError naming the file that is missing, truncated or changed.
+        """
+        path = folder / MANIFEST
+        manifest = read_json(path)
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            raise ValueError(f"{path}: not a manifest of token shards, format {FORMAT}")
+        for split in SPLITS:
+            for entry in manifest["splits"][split]["shards"]:
+                _check(folder / entry["file"], entry)
+        found = tokenizer_hash(folder / TOKENIZER)
+        if found != manifest["tokenizer"]["sha256"]:
+            expected = manifest["tokenizer"]["sha256"]
+            raise ValueError(
+                f"{folder / TOKENIZER}: changed since the manifest: hash {found}; expected {expected}"
+            )
+        return cls(folder, Special.from_dict(manifest["special"]), sha256(path), manifest)
+
+    def __getitem__(self, split: str) -> Split:
+        described = self.manifest["splits"][split]
+        paths = tuple(self.folder / entry["file"] for entry in described["shards"])
+        return Split(split, paths, described["sentences"], described["tokens"])
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        return self.folder / TOKENIZER
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split's sentences as token ids, in the order of its shards; opened at first use."""
+
+    name: str
+    paths: tuple[Path, ...]
+    num_sentences: int
+    num_tokens: int
+
+    def __len__(self) -> int:
+        return self.num_sentences
+
+    def tokens(self, index: int) -> NDArray[np.uint16]:
+        """The token ids of a sentence: a view of the memory map, read-only."""
+        if not 0 <= index < self.num_sentences:
+            raise IndexError(f"sentence {index} of the split '{self.name}', which has {self.num_sentences}")
+        shard = int(np.searchsorted(self._starts, index, side="right")) - 1
+        offsets, row = self._offsets[shard], index - int(self._starts[shard])
+        return self.flat[shard][offsets[row] : offsets[row + 1]]
+
+    @cached_property
+    def flat(self) -> list[NDArray[np.uint16]]:
+        """All token ids, one array a shard: views of the memory maps, read-only."""
+        return [batch.column("tokens").flatten().to_numpy(zero_copy_only=True) for batch in self._batches]
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int32]:
+        """The number of tokens of every sentence, (n,)."""
+        return np.concatenate([np.diff(offsets) for offsets in self._offsets]).astype(np.int32, copy=False)
+
+    @cached_property
+    def words(self) -> NDArray[np.uint16]:
+        """The number of words of every sentence's truncated text, (n,)."""
+        return np.concatenate(
+            [batch.column("words").to_numpy(zero_copy_only=True) for batch in self._batches]
+        )
+
+    @cached_property
+    def _batches(self) -> list[pa.RecordBatch]:
+        return [_open(path) for path in self.paths]
+
+    @cached_property
+    def _offsets(self) -> list[NDArray[np.int32]]:
+        return [batch.column("tokens").offsets.to_numpy(zero_copy_only=True) for batch in self._batches]
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        """The number of the first sentence of every shard."""
+        return np.cumsum([0, *(batch.num_rows for batch in self._batches[:-1])])
+
+
+def _open(path: Path) -> pa.RecordBatch:
+    try:
+        reader = pa.ipc.open_stream(pa.memory_map(str(path), "r"))
+        batches = list(reader)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path}: not an Arrow stream ({str(error).splitlines()[0]})") from None
+    if len(batches) != 1 or not reader.schema.equals(SCHEMA):
+        raise ValueError(
+            f"{path}: {len(batches)} record batches of {reader.schema.names}; expected 1 of {SCHEMA.names}"
+        )
+    return batches[0]
+
+
+def _check(path: Path, entry: dict[str, Any]) -> None:
+    if not path.is_file():
+        raise ValueError(f"{path}: missing, though the manifest lists it; run the tokenize stage again")
+    if (size := path.stat().st_size) != entry["bytes"]:
+        raise ValueError(
+            f"{path}: {size:,} bytes; the manifest says {entry['bytes']:,}: truncated or written over"
+        )
+    if (found := sha256(path)) != entry["sha256"]:
+        raise ValueError(f"{path}: changed since the manifest: sha256 {found}; expected {entry['sha256']}")

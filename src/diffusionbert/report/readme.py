@@ -1,0 +1,91 @@
+"""The table in README.md, written between two markers from the committed results of the default profile."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from diffusionbert.config import Params, load
+from diffusionbert.files import write_text
+from diffusionbert.report.document import NOT_APPLICABLE, NOT_RUN, Table
+from diffusionbert.report.findings import summary
+from diffusionbert.report.formats import interval, perplexity
+from diffusionbert.report.markdown import render_table
+from diffusionbert.report.paper import CORPUS, SOURCE, row_of
+from diffusionbert.report.results import ArmResults, Results, read_results
+from diffusionbert.report.tables import PROTOCOLS
+
+BEGIN = "<!-- results: begin (written by `make readme`) -->"
+END = "<!-- results: end -->"
+
+
+def block(folder: Path, params: Params) -> str:
+    """What stands between the markers: the summary and a row per arm, or that there are no results yet."""
+    if not folder.exists():
+        return f"No results of profile `{params.profile}` are here yet; `make run` makes them."
+    results = read_results(folder, params, Path("dvc.lock"))
+    lines = "\n".join(f"- {line}" for line in summary(results))
+    return f"{lines}\n\n{render_table(_table(results))}\n\n{_note()}"
+
+
+def _table(results: Results) -> Table:
+    columns = [
+        "Arm",
+        "Paper: PPL",
+        *[f"Ours, {name}: PPL" for name in PROTOCOLS],
+        "Paper: BLEU",
+        "Ours: BLEU-4",
+    ]
+    return Table("", columns, [_row(arm) for arm in results.arms], frozenset(range(1, len(columns))))
+
+
+def _row(arm: ArmResults) -> list[str]:
+    published = row_of(arm.design)
+    held = None if arm.evaluate is None else arm.evaluate["protocols"]
+    return [
+        arm.label,
+        f"{published.perplexity_per_word:.2f}" if published else NOT_APPLICABLE,
+        *(NOT_RUN if held is None else perplexity(held.get(name)) for name in PROTOCOLS),
+        f"{published.bleu4:.4f}" if published else NOT_APPLICABLE,
+        interval(arm.scores["bleu4"]) if arm.scores else NOT_RUN,
+    ]
+
+
+def _note() -> str:
+    return (
+        f"PPL is perplexity per word. The paper's numbers ({SOURCE}) are on {CORPUS}; ours are on the "
+        "corpus of the default profile, so ratios compare and levels do not. ≤ marks an upper bound; "
+        "'no bound' a figure that is neither bound nor exact."
+    )
+
+
+def replaced(readme: str, text: str) -> str:
+    """README's text with what is between the markers replaced; raises ValueError when a marker is missing."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(
+            f"README.md: no block between '{BEGIN}' and '{END}'; expected both markers, each on a line"
+        )
+    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m diffusionbert.report.readme", description=__doc__)
+    parser.add_argument("--readme", type=Path, default=Path("README.md"))
+    parser.add_argument("--params", type=Path, default=Path("profiles/default.yaml"))
+    parser.add_argument("--results", type=Path, default=Path("results/default"))
+    args = parser.parse_args(argv)
+    try:
+        text = args.readme.read_text(encoding="utf-8")
+        write_text(args.readme, replaced(text, block(args.results, load(args.params))))
+    except (ValueError, OSError) as error:
+        print(f"error: readme: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""results/<profile>/ as read: every file of every arm that is there, None for what was not run.
+
+Everything is checked to be finite here, once: a NaN in a result is an error that names its file, never a
+cell.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from diffusionbert.config import Arm, Params
+from diffusionbert.files import read_json
+from diffusionbert.report.key import lock_key
+from diffusionbert.report.paper import Design
+
+Values = dict[str, Any]
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class ArmResults:
+    """One arm: its row in params and what each stage left of it."""
+
+    name: str
+    arm: Arm
+    train: Values | None
+    history: Rows | None
+    validation: Rows | None
+    evaluate: Values | None
+    sample: Values | None
+    samples: Rows | None
+    scores: Values | None
+    paired: Values | None
+    orders: Values | None
+
+    @property
+    def label(self) -> str:
+        return self.arm.label
+
+    @property
+    def design(self) -> Design:
+        """A schedule or a time design that the settings leave out is the linear one and none (TAD)."""
+        settings = self.arm.settings
+        init = settings.get("init")
+        if self.arm.system != "absorbing":
+            return Design(self.arm.system, init, settings.get("schedule"), settings.get("time"))
+        return Design(self.arm.system, init, settings.get("schedule", "linear"), settings.get("time", "tad"))
+
+    @property
+    def group(self) -> str | None:
+        """Device, dtype and threads of its results, None when nothing was run; only equal groups are
+        compared.
+        """
+        stages = (("trained", self.train), ("scored", self.evaluate), ("sampled", self.sample))
+        places = {name: _place(values) for name, values in stages if values is not None}
+        if len(set(places.values())) <= 1:
+            return next(iter(places.values()), None)
+        return "; ".join(f"{name} on {place}" for name, place in places.items())
+
+
+@dataclass(frozen=True)
+class Results:
+    params: Params
+    arms: list[ArmResults]
+    corpus: Values | None
+    tokenize: dict[str, Values]
+    information: dict[str, Values]
+    zipf: dict[str, Rows]
+    spindle: dict[str, Values]
+    curves: dict[str, Rows]
+    metrics: Values | None
+    key: str
+
+    def arm(self, name: str | None) -> ArmResults | None:
+        return next((arm for arm in self.arms if arm.name == name), None)
+
+
+def read_results(folder: Path, params: Params, lock: Path) -> Results:
+    """Reads what is under results/<profile>/; `lock` is the dvc.lock that made it.
+
+    Raises ValueError naming the file when one is damaged or holds a number that is not finite.
+    """
+    tokenizers = sorted(params.tokenizers)
+    metrics = _json(folder / "metrics" / "metrics.json")
+    return Results(
+        params=params,
+        arms=[_arm(folder, name, arm, metrics or {}) for name, arm in params.arms.items()],
+        corpus=_json(folder / "corpus" / "metrics.json"),
+        tokenize=_each(folder / "tokenize", tokenizers, "metrics.json"),
+        information=_each(folder / "information", tokenizers, "metrics.json"),
+        zipf=_each(folder / "information", tokenizers, "zipf.csv"),
+        spindle=_each(folder / "spindle", tokenizers, "metrics.json"),
+        curves=_each(folder / "spindle", tokenizers, "curves.csv"),
+        metrics=metrics,
+        key=lock_key(lock, params),
+    )
+
+
+def _arm(folder: Path, name: str, arm: Arm, metrics: Values) -> ArmResults:
+    return ArmResults(
+        name=name,
+        arm=arm,
+        train=_json(folder / "train" / name / "metrics.json"),
+        history=_csv(folder / "train" / name / "history.csv"),
+        validation=_csv(folder / "train" / name / "validation.csv"),
+        evaluate=_json(folder / "evaluate" / name / "metrics.json"),
+        sample=_json(folder / "sample" / name / "metrics.json"),
+        samples=_jsonl(folder / "sample" / name / "samples.jsonl"),
+        scores=metrics.get("arms", {}).get(name),
+        paired=metrics.get("paired", {}).get(name),
+        orders=metrics.get("orders", {}).get(name),
+    )
+
+
+def _each(folder: Path, names: list[str], file: str) -> dict[str, Any]:
+    read = _csv if file.endswith(".csv") else _json
+    found = {name: read(folder / name / file) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _json(path: Path) -> Values | None:
+    if not path.exists():
+        return None
+    return _finite(read_json(path), path)
+
+
+def _jsonl(path: Path) -> Rows | None:
+    if not path.exists():
+        return None
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not one JSON object a line: {error}") from None
+
+
+def _csv(path: Path) -> Rows | None:
+    if not path.exists():
+        return None
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [{key: _cell(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    return _finite(rows, path)
+
+
+def _cell(text: str) -> float | str | None:
+    if text == "":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _finite(value: Any, path: Path, key: str = "") -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{path}: {key.lstrip('.')} is {value}; expected a finite number")
+    if isinstance(value, dict):
+        for name, each in value.items():
+            _finite(each, path, f"{key}.{name}")
+    if isinstance(value, list):
+        for number, each in enumerate(value):
+            _finite(each, path, f"{key}.{number}")
+    return value
+
+
+def _place(values: Values) -> str:
+    threads = values.get("threads")
+    plural = "" if threads == 1 else "s"
+    return f"{values.get('device')}, {values.get('dtype')}, {threads} thread{plural}"

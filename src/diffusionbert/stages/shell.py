@@ -1,0 +1,90 @@
+"""What every stage does around its one library call: argv, params, threads, tracking, and one clear line on failure."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Before anything that might read them is imported: no telemetry of the tools under us.
+for _switch in ("HF_HUB_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+    os.environ.setdefault(_switch, "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from diffusionbert import tracking
+from diffusionbert.config import Params, load
+from diffusionbert.files import write_json
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage's body is given."""
+
+    params: Params
+    paths: dict[str, Path]  # the --name PATH arguments
+    instance: str | None  # the arm or the tokenizer of this node
+    journal: tracking.Journal
+
+
+def run(
+    stage: str,
+    body: Callable[[Context], None],
+    argv: Sequence[str] | None,
+    *,
+    paths: Sequence[str],
+    instance: str | None = None,
+    sections: Callable[[Params, str | None], dict[str, Any]],
+) -> int:
+    """Runs one stage; returns the exit status.
+
+    `paths` are the names of the required path arguments, `instance` that of the argument naming the arm or the
+    tokenizer, and `sections` picks the params that are tracked. With `--timing FILE` the seconds, the peak memory
+    and the hardware of this execution are written there, apart from all results.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m diffusionbert.stages.{stage}")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--timing", type=Path)
+    for name in paths:
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    if instance is not None:
+        parser.add_argument(f"--{instance}", required=True)
+    args = parser.parse_args(argv)
+    chosen = getattr(args, instance) if instance is not None else None
+    title = stage if chosen is None else f"{stage}@{chosen}"
+    start = time.perf_counter()
+    try:
+        params = load(args.params)
+        os.environ["OMP_NUM_THREADS"] = str(params.runtime.threads)
+        with tracking.run(stage, chosen, sections(params, chosen)) as journal:
+            body(Context(params, {name: getattr(args, name) for name in paths}, chosen, journal))
+            if args.timing is not None:
+                seconds = time.perf_counter() - start
+                timing = {"seconds": round(seconds, 3), "peak_memory_mb": _peak_memory_mb(), **_hardware()}
+                write_json(args.timing, timing)
+                journal.metrics({"wall_seconds": seconds, "peak_memory_mb": timing["peak_memory_mb"]})
+    except (ValueError, OSError) as error:
+        for line in str(error).splitlines():
+            print(f"error: {title}: {line}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _peak_memory_mb() -> int:
+    scale = 1024 * 1024 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // scale
+
+
+def _hardware() -> dict[str, Any]:
+    """What the timing was taken on, in generic words: a processor's name, never a host's."""
+    name = "unknown"
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        name = models[0] if models else name
+    return {"cores": os.cpu_count(), "processor": name}

@@ -1,0 +1,59 @@
+"""For every test: no network, no tracking; and a small corpus of the project's own making, tokenized once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from diffusionbert import config
+
+# Before anything that reads them is imported: the heavy imports stand inside the fixtures.
+for _name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"):
+    os.environ[_name] = "1"
+os.environ["DIFFUSIONBERT_TRACKING"] = "off"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.fixture(scope="session")
+def grammar_corpus() -> config.Corpus:
+    """The `corpus` section of the generated corpus."""
+    return config.Corpus(
+        source="grammar",
+        grammar=config.GrammarSource(num_documents=60, num_words=150, seed=0),
+        cleaning=config.Cleaning(),
+        valid_share=0.1,
+        test_share=0.2,
+        seed=0,
+    )
+
+
+@pytest.fixture(scope="session")
+def grammar_text(tmp_path_factory: pytest.TempPathFactory, grammar_corpus: config.Corpus) -> Path:
+    """The folder `corpus/text` of the generated corpus: a few hundred sentences."""
+    from diffusionbert.corpus.build import build, documents
+    from diffusionbert.files import write_json
+
+    folder = tmp_path_factory.mktemp("grammar") / "corpus"
+    metrics = build(grammar_corpus, documents(grammar_corpus, {}), folder / "text")
+    write_json(folder / "metrics.json", metrics)
+    return folder / "text"
+
+
+@pytest.fixture(scope="session")
+def grammar_shards(grammar_text: Path) -> Path:
+    """The folder of its token shards (`Shards.open` reads it), under a WordPiece tokenizer of 300 entries.
+
+    Its parent is what stages call `--tokens`.
+    """
+    from diffusionbert.corpus.shard_writer import write_shards
+    from diffusionbert.corpus.text import read_sentences
+    from diffusionbert.corpus.tokenizers import special_ids, train_wordpiece
+
+    tokenizer = train_wordpiece(read_sentences(grammar_text, "train"), 300)
+    folder = grammar_text.parents[1] / "tokenize" / "words" / "shards"
+    write_shards(
+        grammar_text, folder, tokenizer, special_ids(tokenizer, "words"), max_length=32, shard_size=150
+    )
+    return folder

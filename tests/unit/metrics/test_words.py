@@ -1,0 +1,27 @@
+import pytest
+
+from diffusionbert.metrics.words import split_words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", []),
+        ("   \t\n", []),
+        ('He said, "Don\'t."', ["he", "said", ",", '"', "don", "'", "t", ".", '"']),
+        ('He said , " Don \' t . "', ["he", "said", ",", '"', "don", "'", "t", ".", '"']),
+        ("Café NAÏVE", ["cafe", "naive"]),
+        ("5.3% of $1,000", ["5", ".", "3", "%", "of", "$", "1", ",", "000"]),
+        ("東京 is", ["東", "京", "is"]),
+        ("soft\u00adhyphen zero\u0000byte", ["softhyphen", "zerobyte"]),
+        ("em\u2014dash\u2026", ["em", "\u2014", "dash", "\u2026"]),
+    ],
+)
+def test_words_are_what_berts_basic_tokeniser_leaves(text: str, words: list[str]) -> None:
+    assert split_words(text) == words
+
+
+def test_splitting_again_changes_nothing() -> None:
+    text = "Mr. O'Neill's 3-year-old firm (U.S.) grew 5%..."
+    words = split_words(text)
+    assert split_words(" ".join(words)) == words

@@ -1,0 +1,161 @@
+"""The stage metrics on a corpus, samples and nats of the test's own."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from diffusionbert.files import write_text
+from diffusionbert.stages.metrics import main
+
+SENTENCES = [f"the cat number {row} sat on the mat , and it purred ." for row in range(12)]
+ARMS = ("one", "two")
+PARAMS = """
+profile: synthetic
+runtime: {}
+packages: {}
+corpus: {source: grammar, grammar: {num_documents: 2, num_words: 9}, valid_share: 0.1, test_share: 0.1}
+tokenizers: {bert: {source: train, vocab_size: 99}}
+tokenize: {}
+information: {}
+spindle: {spindle_lambda: 0.3, num_steps: 8, example: a cat}
+backbones: {tiny: {source: fresh, config: {}}}
+train: {steps: 1, batch_size: 1, learning_rate: 1.0e-3, lr_warmup_steps: 0}
+arms:
+  one: {label: One, tokenizer: bert, system: absorbing, backbone: tiny}
+  two:
+    {label: Two, baseline: one, tokenizer: bert, system: absorbing, backbone: tiny,
+     settings: {schedule: spindle}}
+evaluate: {num_sentences: 5, num_strata: 2}
+sample: {num_samples: 6, length: 8, num_steps: 4}
+metrics: {bootstrap: 20}
+speed: {num_steps: [2], num_samples: 2, length: 8}
+report: {title: T}
+"""
+
+
+def write_nats(path: Path, **columns: list[float]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = {"sentence": [0, 1, 2], "words": [10, 10, 20], "tokens": [12, 12, 24]} | columns
+    pq.write_table(pa.table(table), path)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    write_text(tmp_path / "params.yaml", PARAMS)
+    for split, rows in (("valid", SENTENCES[:6]), ("test", SENTENCES[6:])):
+        write_text(tmp_path / "corpus" / "text" / f"{split}-00000-of-00001.txt", "\n".join(rows) + "\n")
+    for arm in ARMS:
+        lines = [json.dumps({"index": row, "text": f"{arm} cat {row} sat on the mat ."}) for row in range(6)]
+        write_text(tmp_path / "sample" / arm / "samples.jsonl", "\n".join(lines) + "\n")
+    spindle = {"order_spindle_0.3": [31.0, 41.0, 51.0]}
+    write_nats(tmp_path / "evaluate" / "one" / "sentences.parquet", valid=[30.0, 40.0, 50.0])
+    write_nats(
+        tmp_path / "evaluate" / "two" / "sentences.parquet",
+        valid=[28.0, 38.0, 48.0],
+        released=[27.0, 37.0, 47.0],
+        order_linear=[30.0, 40.0, 50.0],
+        **spindle,
+    )
+    return tmp_path
+
+
+def run(results: Path) -> int:
+    paths = [f"--{name}={results / name}" for name in ("corpus", "tokenize", "evaluate", "sample", "out")]
+    return main([*paths, f"--params={results / 'params.yaml'}"])
+
+
+def test_scores_pairs_and_orders_are_written(results: Path) -> None:
+    assert run(results) == 0
+    found = json.loads((results / "out" / "metrics.json").read_text())
+    assert set(found["arms"]) == set(ARMS)
+    assert found["references"] == 6
+    assert found["arms"]["one"]["samples"] == 3
+    assert found["real_text"]["samples"] == 3
+    assert found["real_text"]["bleu4"]["value"] > found["arms"]["one"]["bleu4"]["value"]
+    assert found["paired"]["two"]["baseline"] == "one"
+    figures = found["paired"]["two"]["figures"]
+    assert set(figures) == {"valid", "released_against_valid"}  # what both have, and the paper's comparison
+    published = figures["released_against_valid"]
+    assert published["difference_nats_per_sentence"]["value"] == pytest.approx(-3.0)
+    assert figures["valid"]["difference_nats_per_sentence"]["value"] == pytest.approx(-2.0)
+    assert figures["valid"]["perplexity_per_word_ratio"]["value"] == pytest.approx(np.exp(-6 / 40))
+    effect = found["orders"]["two"]["order_spindle_0.3"]
+    assert effect["difference_nats_per_sentence"]["value"] == pytest.approx(1.0)
+    assert set(found["orders"]) == {"two"}
+
+
+def test_the_same_input_gives_the_same_bytes(results: Path) -> None:
+    run(results)
+    first = (results / "out" / "metrics.json").read_bytes()
+    run(results)
+    assert (results / "out" / "metrics.json").read_bytes() == first
+
+
+def break_samples(results: Path) -> None:
+    write_text(results / "sample" / "two" / "samples.jsonl", "")
+
+
+def break_a_line(results: Path) -> None:
+    write_text(results / "sample" / "two" / "samples.jsonl", '{"txt": 1}\n' * 6)
+
+
+def other_number(results: Path) -> None:
+    write_text(results / "sample" / "two" / "samples.jsonl", '{"text": "a"}\n' * 4)
+
+
+def no_samples(results: Path) -> None:
+    (results / "sample" / "two" / "samples.jsonl").unlink()
+
+
+def no_text(results: Path) -> None:
+    (results / "corpus" / "text" / "test-00000-of-00001.txt").unlink()
+
+
+def empty_text(results: Path) -> None:
+    write_text(results / "corpus" / "text" / "test-00000-of-00001.txt", "\n")
+
+
+def no_nats(results: Path) -> None:
+    (results / "evaluate" / "one" / "sentences.parquet").unlink()
+
+
+def no_parquet(results: Path) -> None:
+    write_text(results / "evaluate" / "one" / "sentences.parquet", "not parquet")
+
+
+def nan_nats(results: Path) -> None:
+    write_nats(results / "evaluate" / "two" / "sentences.parquet", valid=[1.0, float("nan"), 2.0])
+
+
+def other_sentences(results: Path) -> None:
+    write_nats(results / "evaluate" / "one" / "sentences.parquet", valid=[1.0, 2.0, 3.0], sentence=[0, 1, 5])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (break_samples, "two/samples.jsonl: 0 samples; expected at least 4"),
+        (break_a_line, "two/samples.jsonl: KeyError('text'); expected one JSON object a line"),
+        (other_number, "different numbers of samples"),
+        (no_samples, "two/samples.jsonl: no such file"),
+        (no_text, "no test-*-of-*.txt"),
+        (empty_text, "the test split is empty"),
+        (no_nats, "one/sentences.parquet: no such file"),
+        (no_parquet, "one/sentences.parquet: not a parquet file"),
+        (nan_nats, "two/sentences.parquet: valid of row 1 is nan"),
+        (other_sentences, "scored on different sentences"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_nothing_is_written(
+    results: Path, capsys: pytest.CaptureFixture[str], damage, message: str
+) -> None:
+    damage(results)
+    assert run(results) == 1
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(told) == 1
+    assert message in told[0]
+    assert not (results / "out").exists()

@@ -53,7 +53,5 @@ def grammar_shards(grammar_text: Path) -> Path:
 
     tokenizer = train_wordpiece(read_sentences(grammar_text, "train"), 300)
     folder = grammar_text.parents[1] / "tokenize" / "words" / "shards"
-    write_shards(
-        grammar_text, folder, tokenizer, special_ids(tokenizer, "words"), max_length=32, shard_size=150
-    )
+    write_shards(grammar_text, folder, tokenizer, special_ids(tokenizer, "words"), max_length=32, shard_size=150)
     return folder

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dvc.repo import Repo
+from dvc.repo import Repo, lock_repo
 from dvc_data.hashfile.gc import gc
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.tree import Tree
@@ -66,7 +66,7 @@ def remove_unneeded(folder: Path) -> int:
     runs = Path(repo.stage_cache.cache_dir)
     cache = Path(repo.cache.local.path)
     before = _bytes(cache) + _bytes(runs)
-    with repo.lock:
+    with lock_repo(repo):
         commits = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, check=False)
         used = repo.used_objs(all_commits=commits.returncode == 0, skip_failed=True)
         needed = {info for infos in used.values() for info in infos}

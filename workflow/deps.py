@@ -74,9 +74,7 @@ def _imported(graph: grimp.ImportGraph, names: Iterable[str]) -> set[str]:
     while ahead:
         name = ahead.pop()
         reached.add(name)
-        ahead |= {
-            other for other in graph.find_modules_directly_imported_by(name) if _is_followed(other)
-        } - reached
+        ahead |= {other for other in graph.find_modules_directly_imported_by(name) if _is_followed(other)} - reached
     return reached
 
 

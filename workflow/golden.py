@@ -82,13 +82,9 @@ def measured(root: Path, folder: Path) -> dict[str, float]:
         "OMP_NUM_THREADS": "1",
     }
     for command in (["git", "init", "--quiet"], ["snakemake", "--cores", "2"]):
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise RuntimeError(
-                f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}"
-            )
+            raise RuntimeError(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
     return figures(folder / "results" / "ci")
 
 

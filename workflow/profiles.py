@@ -63,9 +63,7 @@ def _lay(under: CommentedMap, over: CommentedMap, named: Sequence[str] = ()) -> 
     for key, value in over.items():
         if value is None:
             under.pop(key, None)
-        elif (
-            isinstance(value, CommentedMap) and isinstance(under.get(key), CommentedMap) and key not in named
-        ):
+        elif isinstance(value, CommentedMap) and isinstance(under.get(key), CommentedMap) and key not in named:
             _lay(under[key], value)
         else:
             under[key] = value

@@ -108,9 +108,7 @@ def run(profile: str, cores: int) -> int:
         if not failed:
             print("error: Snakemake stopped before any stage failed; see above", file=sys.stderr)
         return status
-    if (
-        not progress.done
-    ):  # the Snakefile records what came from the cache only when there was something to do
+    if not progress.done:  # the Snakefile records what came from the cache only when there was something to do
         subprocess.run([sys.executable, "-m", "diffusionbert.tracking", "record"], check=False)
     print(f"{profile}: {progress.summary()} in {clock(time.monotonic() - start)}")
     print(f"report: results/{profile}/report.html")

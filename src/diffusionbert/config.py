@@ -99,7 +99,9 @@ class Corpus(Section):
         if getattr(self, self.source) is None:
             raise ValueError(f"source is '{self.source}', so the section corpus.{self.source} is needed")
         if self.valid_share + self.test_share >= 1:
-            raise ValueError(f"valid_share + test_share is {self.valid_share + self.test_share}, leaving no train split")
+            raise ValueError(
+                f"valid_share + test_share is {self.valid_share + self.test_share}, leaving no train split"
+            )
         return self
 
 
@@ -112,7 +114,12 @@ class Tokenizer(Section):
 
     @model_validator(mode="after")
     def _source_is_described(self) -> Tokenizer:
-        needed = {"package": ["package", "folder"], "hub": ["name"], "path": ["name"], "train": ["vocab_size"]}
+        needed = {
+            "package": ["package", "folder"],
+            "hub": ["name"],
+            "path": ["name"],
+            "train": ["vocab_size"],
+        }
         for key in needed[self.source]:
             if getattr(self, key) is None:
                 raise ValueError(f"source '{self.source}' needs the key '{key}'")
@@ -273,13 +280,13 @@ def parse(data: Any, where: str = "params.yaml") -> Params:
     try:
         return Params.model_validate(data)
     except ValidationError as error:
-        raise ConfigError("\n".join(_lines(error, where))) from None
+        raise ConfigError("\n".join(lines_of(error, where))) from None
 
 
-def _lines(error: ValidationError, where: str) -> list[str]:
+def lines_of(error: ValidationError, where: str) -> list[str]:
     lines = []
     for fault in error.errors():
-        key = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
+        key = ".".join(str(part) for part in fault["loc"]) or "(all of it)"
         if fault["type"] == "extra_forbidden":
             lines.append(f"{where}: {key}: unknown key; is it misspelt?")
         elif fault["type"] == "missing":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -13,7 +13,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 def track(items: Iterable[Item], *, label: str, total: int | None = None, done: int = 0) -> Iterator[Item]:
     """Yields the items while telling on stderr how far it is; `done` of `total` were finished by an earlier run."""
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = done + len(items)
     if sys.stderr.isatty():
         from tqdm import tqdm

@@ -19,8 +19,7 @@ def nltk_bleu(hypotheses: Sentences, references: Sentences) -> list[float]:
 
 def nltk_self_bleu(samples: Sentences) -> list[float]:
     return [
-        nltk_bleu([sample], samples[:position] + samples[position + 1 :])[0]
-        for position, sample in enumerate(samples)
+        nltk_bleu([sample], samples[:position] + samples[position + 1 :])[0] for position, sample in enumerate(samples)
     ]
 
 
@@ -46,9 +45,7 @@ ADVERSARIAL = {
 
 @pytest.mark.parametrize(("hypotheses", "references"), ADVERSARIAL.values(), ids=ADVERSARIAL.keys())
 def test_bleu_is_nltks_on_adversarial_cases(hypotheses: list[str], references: list[str]) -> None:
-    hypotheses_words, references_words = (
-        [text.split() for text in side] for side in (hypotheses, references)
-    )
+    hypotheses_words, references_words = ([text.split() for text in side] for side in (hypotheses, references))
     ours = bleu(hypotheses_words, references_words)
     np.testing.assert_allclose(ours, nltk_bleu(hypotheses_words, references_words), rtol=1e-12, atol=0)
 
@@ -79,9 +76,7 @@ def zipf_sentences(rng: np.random.Generator, num: int, vocabulary: int = 60) -> 
 def test_both_are_nltks_on_text_like_sentences() -> None:
     rng = np.random.default_rng(0)
     hypotheses, references = zipf_sentences(rng, 30), zipf_sentences(rng, 60)
-    np.testing.assert_allclose(
-        bleu(hypotheses, references), nltk_bleu(hypotheses, references), rtol=1e-12, atol=0
-    )
+    np.testing.assert_allclose(bleu(hypotheses, references), nltk_bleu(hypotheses, references), rtol=1e-12, atol=0)
     np.testing.assert_allclose(self_bleu(hypotheses), nltk_self_bleu(hypotheses), rtol=1e-12, atol=0)
 
 

@@ -15,7 +15,5 @@ from diffusionbert.metrics.bleu import bleu
     ],
 )
 def test_one_reference(hypothesis: str, reference: str) -> None:
-    theirs = (
-        sacrebleu.sentence_bleu(hypothesis, [reference], smooth_method="none", tokenize="none").score / 100
-    )
+    theirs = sacrebleu.sentence_bleu(hypothesis, [reference], smooth_method="none", tokenize="none").score / 100
     assert bleu([hypothesis.split()], [reference.split()])[0] == pytest.approx(theirs, rel=1e-12)

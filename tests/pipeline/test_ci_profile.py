@@ -38,9 +38,7 @@ def test_a_figure_that_is_gone_or_new_has_moved(before: dict[str, float], after:
 
 def test_numbers_are_named_by_stage_instance_and_key(tmp_path: Path) -> None:
     (tmp_path / "evaluate/arm").mkdir(parents=True)
-    (tmp_path / "evaluate/arm/metrics.json").write_text(
-        '{"arm": "arm", "figure": {"value": 2, "seconds": 3}}'
-    )
+    (tmp_path / "evaluate/arm/metrics.json").write_text('{"arm": "arm", "figure": {"value": 2, "seconds": 3}}')
     assert golden.figures(tmp_path) == {"evaluate/arm/figure/value": 2.0}
 
 
@@ -48,7 +46,6 @@ def test_every_tolerance_fits_some_golden_figure() -> None:
     """A pattern that fits nothing is a tolerance nobody has."""
     names = list(read_json(ROOT / golden.GOLDEN))
     chosen = {
-        max((pattern for pattern in golden.TOLERANCES if golden.fnmatchcase(name, pattern)), key=len)
-        for name in names
+        max((pattern for pattern in golden.TOLERANCES if golden.fnmatchcase(name, pattern)), key=len) for name in names
     }
     assert chosen == set(golden.TOLERANCES)

@@ -24,9 +24,7 @@ TEXT = st.text(st.one_of(st.characters(codec="ascii"), st.characters(exclude_cat
 
 def _corpus(valid_share: float, test_share: float, seed: int) -> config.Corpus:
     grammar = config.GrammarSource(num_documents=1, num_words=20)
-    return config.Corpus(
-        source="grammar", grammar=grammar, valid_share=valid_share, test_share=test_share, seed=seed
-    )
+    return config.Corpus(source="grammar", grammar=grammar, valid_share=valid_share, test_share=test_share, seed=seed)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), st.integers(0, 2**31))

@@ -69,9 +69,7 @@ def build(corpus: config.Corpus, source: Iterable[Document], folder: Path) -> di
         for split, writer in writers.items():
             writer.close()
             if writer.num_sentences == 0:
-                raise ValueError(
-                    f"corpus: split '{split}' has no sentence left ({_told(dropped)}); expected some"
-                )
+                raise ValueError(f"corpus: split '{split}' has no sentence left ({_told(dropped)}); expected some")
     return {
         "source": corpus.source,
         "documents": num_documents,
@@ -108,9 +106,7 @@ def _naming(folder: Path) -> Iterator[None]:
         raise OSError(error.errno, f"{error.strerror}; nothing was replaced", str(folder)) from None
 
 
-def _spool(
-    corpus: config.Corpus, source: Iterable[Document], spool: Path
-) -> tuple[dict[str, int], Counter[str]]:
+def _spool(corpus: config.Corpus, source: Iterable[Document], spool: Path) -> tuple[dict[str, int], Counter[str]]:
     """Cleans every document's sentences into the buckets; counts documents that kept any, and drops."""
     num_documents = dict.fromkeys(SPLITS, 0)
     dropped: Counter[str] = Counter()
@@ -125,9 +121,7 @@ def _spool(
                 # With cleaning on, copies must meet; with it off, they must not lie side by side.
                 place = text if corpus.cleaning is not None else f"{document.identity}\n{index}"
                 key = _hash(place, corpus.seed, b"shuffle")
-                files[int(key, 16) * NUM_BUCKETS >> 64].write(
-                    "\t".join(_Sentence(key, text, identity, split)) + "\n"
-                )
+                files[int(key, 16) * NUM_BUCKETS >> 64].write("\t".join(_Sentence(key, text, identity, split)) + "\n")
             num_documents[split] += bool(kept)
     return num_documents, dropped
 
@@ -144,9 +138,7 @@ def _kept(document: Document, rules: config.Cleaning | None, dropped: Counter[st
     return [sentence for sentence, reason in zip(sentences, reasons, strict=True) if reason is None]
 
 
-def _write(
-    corpus: config.Corpus, spool: Path, writers: dict[str, TextWriter], dropped: Counter[str]
-) -> dict[str, int]:
+def _write(corpus: config.Corpus, spool: Path, writers: dict[str, TextWriter], dropped: Counter[str]) -> dict[str, int]:
     """Writes the buckets out in the order of the keys, at most `max_sentences`; returns words by split."""
     words = dict.fromkeys(SPLITS, 0)
     left = corpus.max_sentences
@@ -191,9 +183,7 @@ def _check_splits(corpus: config.Corpus, num_documents: dict[str, int], dropped:
 
 
 def _told(dropped: Counter[str]) -> str:
-    return "dropped: " + (
-        ", ".join(f"{reason} {count}" for reason, count in dropped.most_common() if count) or "none"
-    )
+    return "dropped: " + (", ".join(f"{reason} {count}" for reason, count in dropped.most_common() if count) or "none")
 
 
 def _hash(text: str, seed: int, purpose: bytes) -> str:

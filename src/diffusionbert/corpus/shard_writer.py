@@ -64,9 +64,7 @@ def encode(tokenizer: Any, texts: Sequence[str], max_length: int) -> Encoded:
     truncated = empty = 0
     for start in range(0, len(texts), _TEXTS_AT_ONCE):
         part = list(texts[start : start + _TEXTS_AT_ONCE])
-        for text, encoding in zip(
-            part, backend.encode_batch_fast(part, add_special_tokens=False), strict=True
-        ):
+        for text, encoding in zip(part, backend.encode_batch_fast(part, add_special_tokens=False), strict=True):
             ids = encoding.ids
             if len(ids) > max_length:
                 truncated += 1
@@ -94,9 +92,7 @@ def write_shard(path: Path, encoded: Encoded) -> Counts:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise OSError(
-            f"{path.name}: could not be written ({error.strerror or error}); nothing was replaced"
-        ) from None
+        raise OSError(f"{path.name}: could not be written ({error.strerror or error}); nothing was replaced") from None
     words = int(encoded.words.sum(dtype=np.int64))
     return Counts(len(encoded.words), len(encoded.tokens), words, encoded.truncated, encoded.empty)
 

@@ -55,9 +55,7 @@ class Shards:
         found = tokenizer_hash(folder / TOKENIZER)
         if found != manifest["tokenizer"]["sha256"]:
             expected = manifest["tokenizer"]["sha256"]
-            raise ValueError(
-                f"{folder / TOKENIZER}: changed since the manifest: hash {found}; expected {expected}"
-            )
+            raise ValueError(f"{folder / TOKENIZER}: changed since the manifest: hash {found}; expected {expected}")
         return cls(folder, Special.from_dict(manifest["special"]), sha256(path), manifest)
 
     def __getitem__(self, split: str) -> Split:
@@ -103,9 +101,7 @@ class Split:
     @cached_property
     def words(self) -> NDArray[np.uint16]:
         """The number of words of every sentence's truncated text, (n,)."""
-        return np.concatenate(
-            [batch.column("words").to_numpy(zero_copy_only=True) for batch in self._batches]
-        )
+        return np.concatenate([batch.column("words").to_numpy(zero_copy_only=True) for batch in self._batches])
 
     @cached_property
     def _batches(self) -> list[pa.RecordBatch]:
@@ -138,8 +134,6 @@ def _check(path: Path, entry: dict[str, Any]) -> None:
     if not path.is_file():
         raise ValueError(f"{path}: missing, though the manifest lists it; run the tokenize stage again")
     if (size := path.stat().st_size) != entry["bytes"]:
-        raise ValueError(
-            f"{path}: {size:,} bytes; the manifest says {entry['bytes']:,}: truncated or written over"
-        )
+        raise ValueError(f"{path}: {size:,} bytes; the manifest says {entry['bytes']:,}: truncated or written over")
     if (found := sha256(path)) != entry["sha256"]:
         raise ValueError(f"{path}: changed since the manifest: sha256 {found}; expected {entry['sha256']}")

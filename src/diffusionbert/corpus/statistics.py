@@ -79,9 +79,7 @@ def read_information(path: Path, special: Special) -> InformationTable:
     if missing:
         raise ValueError(f"{path}: no column '{min(missing)}'")
     if columns.num_rows != special.vocab_size:
-        raise ValueError(
-            f"{path}: {columns.num_rows} tokens; the shards' vocabulary has {special.vocab_size}"
-        )
+        raise ValueError(f"{path}: {columns.num_rows} tokens; the shards' vocabulary has {special.vocab_size}")
     counts, candidates, probability, information = (columns[name].to_numpy() for name in names)
     table = InformationTable(
         counts.astype(np.int64),

@@ -88,9 +88,9 @@ def _rows(path: Path, field: str) -> Iterator[str]:
             if field not in names:
                 found = f"found {', '.join(names)}"
                 raise ValueError(f"{path}: no column '{field}' (corpus.files.text_field); {found}")
-            if not pa.types.is_string(
-                kind := file.schema_arrow.field(field).type
-            ) and not pa.types.is_large_string(kind):
+            if not pa.types.is_string(kind := file.schema_arrow.field(field).type) and not pa.types.is_large_string(
+                kind
+            ):
                 raise ValueError(f"{path}: column '{field}' holds {kind}; expected string")
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=[field]):
                 yield from (text for text in batch.column(0).to_pylist() if text is not None)

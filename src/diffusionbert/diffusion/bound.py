@@ -29,11 +29,11 @@ MIXED_IN = 0.01  # eps of the linear schedule mixed into an estimated spindle, s
 class Terms:
     """Nats of one step, per sentence: (B,) float64 each."""
 
-    reveal: Float[Tensor, "B"]
-    timing: Float[Tensor, "B"]
+    reveal: Float[Tensor, B]
+    timing: Float[Tensor, B]
 
     @property
-    def total(self) -> Float[Tensor, "B"]:
+    def total(self) -> Float[Tensor, B]:
         return self.reveal + self.timing
 
 
@@ -51,22 +51,22 @@ class Step:
     s: Tensor
     t: Tensor
     logits: Float[Tensor, "M V"]
-    candidates: Bool[Tensor, "V"]
+    candidates: Bool[Tensor, V]
 
     @property
-    def rows_per_sentence(self) -> Int[Tensor, "B"]:
+    def rows_per_sentence(self) -> Int[Tensor, B]:
         return self.masked.sum(-1)
 
     @property
-    def targets(self) -> Int[Tensor, "M"]:
+    def targets(self) -> Int[Tensor, M]:
         """The true tokens of the masked positions."""
         return self.x0[self.masked]
 
     @property
-    def target_logits(self) -> Float[Tensor, "M"]:
+    def target_logits(self) -> Float[Tensor, M]:
         return self.logits.gather(-1, self.targets.unsqueeze(-1)).squeeze(-1)
 
-    def per_sentence(self, values: Float[Tensor, "M"]) -> Float[Tensor, "B"]:
+    def per_sentence(self, values: Float[Tensor, M]) -> Float[Tensor, B]:
         """Sums the values of the masked positions sentence by sentence, in float64."""
         sentence = self.masked.nonzero()[:, 0]
         return torch.zeros(len(self.x0), dtype=torch.float64, device=values.device).index_add(
@@ -74,7 +74,7 @@ class Step:
         )
 
 
-def negative_log_prediction(step: Step) -> Float[Tensor, "M"]:
+def negative_log_prediction(step: Step) -> Float[Tensor, M]:
     """-ln p~(x0) at every masked position: plain cross-entropy over the candidates, no schedule factor."""
     weights = step.candidates[None, :, None].double()
     rows = step.rows_per_sentence.sum()[None]
@@ -136,20 +136,23 @@ def _believed(step: Step, schedule: Schedule) -> tuple[Tensor, Tensor]:
     """The schedule as the model may know it, (G, V) at s and at t: exact, or from the estimated sentence mean."""
     if not schedule.uses_sentence_mean:
         if bool((step.t == step.t[0]).all()) and bool((step.s == step.s[0]).all()):
-            return (schedule.alpha_bar_of_vocabulary(step.s[:1]), schedule.alpha_bar_of_vocabulary(step.t[:1]))
+            return (
+                schedule.alpha_bar_of_vocabulary(step.s[:1]),
+                schedule.alpha_bar_of_vocabulary(step.t[:1]),
+            )
         return (schedule.alpha_bar_of_vocabulary(step.s), schedule.alpha_bar_of_vocabulary(step.t))
     mean = estimated_mean(step, schedule)
     return believed_alpha_bar(schedule, step.s, mean), believed_alpha_bar(schedule, step.t, mean)
 
 
-def believed_alpha_bar(schedule: Schedule, t: Tensor, mean: Float[Tensor, "B"]) -> Float[Tensor, "B V"]:
+def believed_alpha_bar(schedule: Schedule, t: Tensor, mean: Float[Tensor, B]) -> Float[Tensor, "B V"]:
     """a^ of every token under an estimated mean: (1 - eps) a + eps (1 - t/T), so that 0 < a^ < 1 inside."""
     linear = (1 - t.double() / schedule.num_steps).unsqueeze(-1)
     return (1 - MIXED_IN) * schedule.alpha_bar_of_vocabulary(t, mean) + MIXED_IN * linear
 
 
 @torch.no_grad()
-def estimated_mean(step: Step, schedule: Schedule) -> Float[Tensor, "B"]:
+def estimated_mean(step: Step, schedule: Schedule) -> Float[Tensor, B]:
     """Hbar^ = (sum of H over visible positions + sum of E_p~ H over masked ones) / n, from p~ before any factor."""
     information = schedule.information  # type: ignore[attr-defined]  # only the spindle uses a sentence mean
     known = torch.where(step.candidates, information, 0.0)

@@ -21,14 +21,14 @@ SMALLEST_SAFE_SUM = 1e-30
 
 
 def weighted_log_sums(
-    logits: Float[Tensor, "M V"], weights: Float[Tensor, "G V k"], rows_per_group: Int[Tensor, "G"]
+    logits: Float[Tensor, "M V"], weights: Float[Tensor, "G V k"], rows_per_group: Int[Tensor, G]
 ) -> Float[Tensor, "M k"]:
     """ln sum_v w_g(v) exp(logit_i(v)) for each row i of group g and each of its k weight vectors.
 
     Rows stand group after group, `rows_per_group` of them each (a group is a sentence; G = 1 shares the weights).
     Weights are >= 0. A weight vector that is 0 everywhere gives -inf and passes no gradient.
     """
-    sums: Tensor = _WeightedSums.apply(logits, weights.to(_working_dtype(logits)), rows_per_group)
+    sums: Tensor = _WeightedSums.apply(logits, weights.to(_working_dtype(logits)), rows_per_group)  # type: ignore[no-untyped-call]
     possible = (weights.amax(1) > 0).repeat_interleave(rows_per_group, dim=0)
     lost = ((sums < SMALLEST_SAFE_SUM) & possible).any(-1)
     largest = logits.detach().amax(-1, keepdim=True).to(sums.dtype)

@@ -26,7 +26,7 @@ class Predictor(Protocol):
     @property
     def time_agnostic(self) -> bool: ...
 
-    def encode(self, xt: Int[Tensor, "B L"], lengths: Int[Tensor, "B"], t: Tensor) -> Tensor:
+    def encode(self, xt: Int[Tensor, "B L"], lengths: Int[Tensor, B], t: Tensor) -> Tensor:
         """Hidden states (B, L, H) of the noisy sentence; t is (B,)."""
         ...
 
@@ -50,10 +50,10 @@ class Canvas:
 
     xt: Int[Tensor, "B L"]
     masked: Bool[Tensor, "B L"]
-    lengths: Int[Tensor, "B"]
+    lengths: Int[Tensor, B]
 
     @staticmethod
-    def blank(lengths: Int[Tensor, "B"], mask_id: int, pad_id: int) -> Canvas:
+    def blank(lengths: Int[Tensor, B], mask_id: int, pad_id: int) -> Canvas:
         """All [MASK], of the given lengths."""
         inside = torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]
         return Canvas(torch.where(inside, mask_id, pad_id), inside, lengths)
@@ -92,7 +92,7 @@ def ancestral(
     predictor: Predictor,
     schedule: Schedule,
     canvas: Canvas,
-    candidates: Bool[Tensor, "V"],
+    candidates: Bool[Tensor, V],
     grid: Sequence[int],
     *,
     truncation: Truncation,
@@ -165,7 +165,7 @@ def first_hitting(
     predictor: Predictor,
     schedule: Schedule,
     canvas: Canvas,
-    candidates: Bool[Tensor, "V"],
+    candidates: Bool[Tensor, V],
     grid: Sequence[int],
     *,
     truncation: Truncation,

@@ -37,25 +37,25 @@ class Schedule(Protocol):
         """Whether alpha_bar depends on the whole of x0, which the reverse process can only estimate."""
         ...
 
-    def sentence_mean(self, x0: Int[Tensor, "B L"], counted: Bool[Tensor, "B L"]) -> Float[Tensor, "B"] | None: ...
+    def sentence_mean(self, x0: Int[Tensor, "B L"], counted: Bool[Tensor, "B L"]) -> Float[Tensor, B] | None: ...
 
     def alpha_bar(
-        self, t: Tensor, tokens: Int[Tensor, "B L"], mean: Float[Tensor, "B"] | None = None
+        self, t: Tensor, tokens: Int[Tensor, "B L"], mean: Float[Tensor, B] | None = None
     ) -> Float[Tensor, "B L"]:
         """a_t of the given tokens; t is (B,)."""
         ...
 
-    def alpha_bar_of_vocabulary(self, t: Tensor, mean: Float[Tensor, "B"] | None = None) -> Float[Tensor, "B _"]:
+    def alpha_bar_of_vocabulary(self, t: Tensor, mean: Float[Tensor, B] | None = None) -> Float[Tensor, "B _"]:
         """a_t of every token, (B, V), or (B, 1) where it is the same for all; t is (B,)."""
         ...
 
     def decay(
-        self, t: Tensor, tokens: Int[Tensor, "B L"], mean: Float[Tensor, "B"] | None = None
+        self, t: Tensor, tokens: Int[Tensor, "B L"], mean: Float[Tensor, B] | None = None
     ) -> Float[Tensor, "B L"]:
         """-da/dt of the given tokens, per step."""
         ...
 
-    def decay_of_vocabulary(self, t: Tensor, mean: Float[Tensor, "B"] | None = None) -> Float[Tensor, "B _"]:
+    def decay_of_vocabulary(self, t: Tensor, mean: Float[Tensor, B] | None = None) -> Float[Tensor, "B _"]:
         """-da/dt of every token, per step; shaped as alpha_bar_of_vocabulary."""
         ...
 
@@ -181,7 +181,7 @@ class Spindle:
     """
 
     num_steps: int
-    information: Float[Tensor, "V"]
+    information: Float[Tensor, V]
     spindle_lambda: float
     mean: Literal["corpus", "sentence"]
     corpus_mean: float = math.nan
@@ -257,7 +257,7 @@ class ReleasedSpindle:
     """
 
     num_steps: int
-    log_frequency: Float[Tensor, "V"]
+    log_frequency: Float[Tensor, V]
     spindle_lambda: float
 
     token_independent = False
@@ -295,12 +295,12 @@ class ReleasedSpindle:
         beta = self.transition(s, t).unsqueeze(-1)
         return beta * alpha_bar_s / (beta * alpha_bar_s + 1 - alpha_bar_s)
 
-    def transition(self, s: Tensor, t: Tensor) -> Float[Tensor, "B"]:
+    def transition(self, s: Tensor, t: Tensor) -> Float[Tensor, B]:
         """beta = (t - s) / (T - s), which is 1/(T - t + 1) for one step."""
         return (t.double() - s.double()) / (self.num_steps - s.double())
 
 
-def log_frequency(counts: Int[Tensor, "V"]) -> Float[Tensor, "V"]:
+def log_frequency(counts: Int[Tensor, V]) -> Float[Tensor, V]:
     """The release's w(v) = ln(c_v + 1) / max ln(c + 1), in [0, 1]."""
     logs = torch.log1p(counts.double())
     return logs / logs.max()

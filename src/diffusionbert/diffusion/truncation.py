@@ -37,10 +37,10 @@ class Truncation:
 def draw_tokens(
     logits: Float[Tensor, "M V"],
     log_weights: Float[Tensor, "G V"],
-    candidates: Bool[Tensor, "V"],
+    candidates: Bool[Tensor, V],
     truncation: Truncation,
-    uniforms: Float[Tensor, "M"],
-) -> tuple[Int[Tensor, "M"], Bool[Tensor, "M"]]:
+    uniforms: Float[Tensor, M],
+) -> tuple[Int[Tensor, M], Bool[Tensor, M]]:
     """One token per row from p~(v)^(1/temperature) w(v), truncated; and whether any weighted candidate was left.
 
     `log_weights` is (1, V), shared, or one row each (G = M); -inf removes a token. Where nothing is left the token is

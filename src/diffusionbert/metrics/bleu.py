@@ -77,8 +77,7 @@ def bleu(hypotheses: Sequence[Sentence], references: Iterable[Sentence]) -> NDAr
     if not reference_lengths:
         raise ValueError("BLEU against no references; expected at least one")
     matches = [
-        _matches(counts, best[order][counts.gram], len(hypotheses))
-        for order, counts in enumerate(_count(flat, table))
+        _matches(counts, best[order][counts.gram], len(hypotheses)) for order, counts in enumerate(_count(flat, table))
     ]
     closest = _closest(np.array(sorted(reference_lengths)), flat.lengths)
     return _score(matches, flat.lengths, closest)
@@ -130,9 +129,7 @@ def _flatten(sentences: Sequence[Sentence], vocabulary: dict[str, int]) -> _Flat
 
 def _starts(lengths: Integers, order: int) -> Integers:
     """Positions at which an n-gram of this order starts without leaving its sentence."""
-    left = np.repeat(lengths.cumsum(), lengths) - np.arange(
-        lengths.sum()
-    )  # words from here to the sentence's end
+    left = np.repeat(lengths.cumsum(), lengths) - np.arange(lengths.sum())  # words from here to the sentence's end
     return np.flatnonzero(left >= order)
 
 

@@ -18,9 +18,7 @@ def distinct(texts: Sequence[Text], n: int) -> float:
     if n < 1:
         raise ValueError(f"n is {n}; expected 1 or more")
     _some(texts)
-    grams = Counter(
-        itertools.chain.from_iterable(zip(*(text[i:] for i in range(n)), strict=False) for text in texts)
-    )
+    grams = Counter(itertools.chain.from_iterable(zip(*(text[i:] for i in range(n)), strict=False) for text in texts))
     return len(grams) / grams.total() if grams else 0.0
 
 

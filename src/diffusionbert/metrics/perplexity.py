@@ -59,17 +59,13 @@ def mean_interval(values: ArrayLike, rng: np.random.Generator, resamples: int) -
     return _interval(whole[0] / len(array), drawn[0] / len(array))
 
 
-def perplexity_interval(
-    nats: ArrayLike, sizes: ArrayLike, rng: np.random.Generator, resamples: int
-) -> Interval:
+def perplexity_interval(nats: ArrayLike, sizes: ArrayLike, rng: np.random.Generator, resamples: int) -> Interval:
     """exp(sum of nats / sum of sizes); a sentence is drawn together with its size, both (N,)."""
     whole, drawn = _sums([_checked(nats, "nats"), _checked(sizes, "sizes")], rng, resamples)
     return _perplexity_interval(whole, drawn, 0, 1)
 
 
-def figures(
-    nats: ArrayLike, words: ArrayLike, tokens: ArrayLike, rng: np.random.Generator, resamples: int
-) -> Figures:
+def figures(nats: ArrayLike, words: ArrayLike, tokens: ArrayLike, rng: np.random.Generator, resamples: int) -> Figures:
     """Mean nats per sentence and the perplexity per word and per token, on the same resamples; all (N,)."""
     columns = [_checked(nats, "nats"), _checked(words, "words"), _checked(tokens, "tokens")]
     whole, drawn = _sums(columns, rng, resamples)
@@ -133,9 +129,7 @@ def _sums(columns: list[Array], rng: np.random.Generator | None, resamples: int)
 
 
 def _perplexity_interval(whole: Array, drawn: Array, nats: int, sizes: int) -> Interval:
-    return _exp_interval(
-        _log_perplexity(whole[nats], whole[sizes]), _log_perplexity(drawn[nats], drawn[sizes])
-    )
+    return _exp_interval(_log_perplexity(whole[nats], whole[sizes]), _log_perplexity(drawn[nats], drawn[sizes]))
 
 
 def _exp_interval(log_value: ArrayLike, log_resampled: Array) -> Interval:
@@ -168,9 +162,7 @@ def _exp(log_value: ArrayLike) -> Array:
 def _checked(values: ArrayLike, name: str) -> Array:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or len(array) == 0:
-        raise ValueError(
-            f"{name} has shape {array.shape}; expected one number per sentence, one sentence or more"
-        )
+        raise ValueError(f"{name} has shape {array.shape}; expected one number per sentence, one sentence or more")
     if not np.isfinite(array).all():
         position = int(np.flatnonzero(~np.isfinite(array))[0])
         raise ValueError(f"{name} of sentence {position} is {array[position]}; expected a finite number")
@@ -179,7 +171,5 @@ def _checked(values: ArrayLike, name: str) -> Array:
 
 def _same_length(first: Array, second: Array) -> tuple[Array, Array]:
     if len(first) != len(second):
-        raise ValueError(
-            f"{len(first)} and {len(second)} sentences; expected the same sentences on both sides"
-        )
+        raise ValueError(f"{len(first)} and {len(second)} sentences; expected the same sentences on both sides")
     return first, second

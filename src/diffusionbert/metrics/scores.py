@@ -61,9 +61,7 @@ def score(
     return result
 
 
-def signatures(
-    num_samples: int, num_references: int, num_real: int, cut: int, seed: int
-) -> dict[str, dict[str, Any]]:
+def signatures(num_samples: int, num_references: int, num_real: int, cut: int, seed: int) -> dict[str, dict[str, Any]]:
     """What each of `score`'s numbers must be told with, by its name."""
     interval = "95 % bootstrap over the per-sample scores, the references held fixed"
     pooled = "over the words of the Self-BLEU set, pooled"

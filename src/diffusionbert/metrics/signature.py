@@ -39,6 +39,4 @@ class Signature:
             "seed": self.seed,
             "v": self.version,
         }
-        return "|".join(
-            [self.score, *(f"{key}:{value}" for key, value in parts.items() if value is not None)]
-        )
+        return "|".join([self.score, *(f"{key}:{value}" for key, value in parts.items() if value is not None)])

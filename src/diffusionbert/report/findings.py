@@ -27,9 +27,7 @@ def _run(results: Results) -> str:
         sentences, words = number(corpus["sentences"]["train"]), number(corpus["words"]["train"])
         where = f"{sentences} training sentences ({words} words) of {_source(results)}"
     if not trained:
-        return (
-            f"Profile `{results.params.profile}`: none of {len(results.arms)} arms is trained yet; {where}."
-        )
+        return f"Profile `{results.params.profile}`: none of {len(results.arms)} arms is trained yet; {where}."
     budget = sorted({(arm.train["steps"], arm.train["tokens_seen"]) for arm in trained if arm.train})
     sizes = " or ".join(f"{number(each[0])} steps ({number(each[1])} tokens)" for each in budget)
     arms = f"{len(trained)} of {len(results.arms)} arms"
@@ -37,9 +35,7 @@ def _run(results: Results) -> str:
 
 
 def _source(results: Results) -> str:
-    return (
-        "lm1b" if results.params.corpus.source == "lm1b" else f"the `{results.params.corpus.source}` source"
-    )
+    return "lm1b" if results.params.corpus.source == "lm1b" else f"the `{results.params.corpus.source}` source"
 
 
 def _scored(results: Results) -> str:
@@ -47,15 +43,9 @@ def _scored(results: Results) -> str:
     if not scored:
         return "Nothing is scored yet."
     how = sorted(
-        {
-            (arm.evaluate["sentences"], arm.evaluate["words"], steps(arm.evaluate))
-            for arm in scored
-            if arm.evaluate
-        }
+        {(arm.evaluate["sentences"], arm.evaluate["words"], steps(arm.evaluate)) for arm in scored if arm.evaluate}
     )
-    sizes = " and ".join(
-        f"{number(s)} test sentences ({number(w)} words{_comma(text)})" for s, w, text in how
-    )
+    sizes = " and ".join(f"{number(s)} test sentences ({number(w)} words{_comma(text)})" for s, w, text in how)
     groups = " and ".join(sorted({arm.group for arm in scored if arm.group}))
     intervals = "intervals are 95 % over sentences, not over seeds"
     return f"{len(scored)} arms scored on {sizes}, on {groups}; {intervals}."
@@ -74,9 +64,7 @@ def _schedule(results: Results) -> str:
     figures = (arm.paired or {})["figures"]
     parts = [f"under {name} {_told(figures[name])}" for name in PROTOCOLS if name in figures]
     if AS_PUBLISHED in figures:
-        parts.append(
-            f"released over the linear arm's valid, as the paper's table, {_told(figures[AS_PUBLISHED])}"
-        )
+        parts.append(f"released over the linear arm's valid, as the paper's table, {_told(figures[AS_PUBLISHED])}")
     published = published_ratio(arm.design, baseline.design)
     beside = "" if published is None else f" The paper's own ratio on {CORPUS} is {number(published)}."
     over = f"perplexity per word, “{arm.label}” over “{baseline.label}”"

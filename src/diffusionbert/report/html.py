@@ -21,9 +21,7 @@ def render_html(document: Document) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        inline=_inline, drawing=_drawing, cell=_cell, kind=lambda block: type(block).__name__
-    )
+    environment.filters.update(inline=_inline, drawing=_drawing, cell=_cell, kind=lambda block: type(block).__name__)
     return environment.get_template("report.html.j2").render(document=document)
 
 

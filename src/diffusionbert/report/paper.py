@@ -81,8 +81,7 @@ TABLE_3 = (
 
 # What a reader of the published numbers should know before comparing anything with them.
 CAVEATS = (
-    "The perplexity is an upper bound turned into a perplexity per word; the author gives about 26 words a "
-    "sentence.",
+    "The perplexity is an upper bound turned into a perplexity per word; the author gives about 26 words a sentence.",
     "The released code's bound is not a bound under the spindle schedule (the protocol `released` here).",
     "The strength of the spindle is not given in the paper; 0.3 is the released code's default.",
     "The paper says 2,048 steps; its author says 512 (issue 6 of the released code).",

@@ -69,9 +69,7 @@ def validation_curves(arms: Sequence[ArmResults]) -> str | None:
     for number, arm in enumerate(drawn):
         rows = arm.validation or []
         steps, nats = _columns(rows, "step", "nats_per_sentence")
-        axes.plot(
-            steps, nats, color=_colour(number), marker=MARKERS[number % len(MARKERS)], ms=3, label=arm.label
-        )
+        axes.plot(steps, nats, color=_colour(number), marker=MARKERS[number % len(MARKERS)], ms=3, label=arm.label)
         if all(row.get("low") is not None for row in rows):
             low, high = _columns(rows, "low", "high")
             axes.fill_between(steps, low, high, color=_colour(number), alpha=0.15, linewidth=0)
@@ -144,9 +142,7 @@ def speed(arms: Mapping[str, Rows]) -> str | None:
     for number, (label, rows) in enumerate(drawn.items()):
         steps = [row["num_steps"] for row in rows]
         seconds = [row["seconds_per_sentence"]["median"] for row in rows]
-        axes.loglog(
-            steps, seconds, color=_colour(number), marker=MARKERS[number % len(MARKERS)], ms=4, label=label
-        )
+        axes.loglog(steps, seconds, color=_colour(number), marker=MARKERS[number % len(MARKERS)], ms=4, label=label)
     ticks = sorted({row["num_steps"] for rows in drawn.values() for row in rows})
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
@@ -171,9 +167,7 @@ def _svg(figure: Figure, axes: Axes, name: str, columns: int = 1) -> str:
         if axes.get_legend_handles_labels()[1]:
             figure.legend(loc="outside lower center", ncols=columns)
         text = io.StringIO()
-        figure.savefig(
-            text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
-        )
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     plt.close(figure)
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]

@@ -66,9 +66,7 @@ def replaced(readme: str, text: str) -> str:
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(
-            f"README.md: no block between '{BEGIN}' and '{END}'; expected both markers, each on a line"
-        )
+        raise ValueError(f"README.md: no block between '{BEGIN}' and '{END}'; expected both markers, each on a line")
     return f"{before}{BEGIN}\n{text}\n{END}{after}"
 
 

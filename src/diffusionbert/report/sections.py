@@ -61,9 +61,7 @@ def _table_2(results: Results) -> list[Block]:
 
 def _protocols(results: Results) -> list[Block]:
     drawing = plots.protocols(results.arms) if _one_group(results) else None
-    caption = (
-        "Perplexity per word under each protocol; filled marks are bounds or exact, hollow ones are neither"
-    )
+    caption = "Perplexity per word under each protocol; filled marks are bounds or exact, hollow ones are neither"
     return [
         *_texts(prose.PROTOCOLS),
         Bullets(prose.PROTOCOL_LIST),
@@ -107,15 +105,11 @@ def _curves(results: Results) -> list[Block]:
 
 
 def _objectives(results: Results) -> str:
-    objectives = {
-        str(arm.arm.settings["objective"]) for arm in results.arms if "objective" in arm.arm.settings
-    }
+    objectives = {str(arm.arm.settings["objective"]) for arm in results.arms if "objective" in arm.arm.settings}
     if len(objectives) < 2:
         return ""
     named = ", ".join(sorted(objectives))
-    return (
-        f"An arm's loss and validation figures are its own objective's ({named}); unlike ones do not compare."
-    )
+    return f"An arm's loss and validation figures are its own objective's ({named}); unlike ones do not compare."
 
 
 def _training(arm: ArmResults) -> list[str]:
@@ -141,11 +135,7 @@ def _samples(results: Results) -> list[Block]:
         rows = [[arm.label, _sample(arm, index)] for arm in results.arms]
         if all(row[1] == NOT_RUN for row in rows):
             break
-        seeds = {
-            str(arm.samples[index]["seed"])
-            for arm in results.arms
-            if arm.samples and index < len(arm.samples)
-        }
+        seeds = {str(arm.samples[index]["seed"]) for arm in results.arms if arm.samples and index < len(arm.samples)}
         blocks.append(Table(f"Sample {index}, seed {', '.join(sorted(seeds))}", ["Arm", "Text"], rows))
     settings = next((arm.sample for arm in results.arms if arm.sample), None)
     return [_sampling(settings), *blocks] if blocks else [Text(f"Samples: {NOT_RUN}.")]
@@ -174,15 +164,11 @@ def _trajectories(results: Results) -> list[Block]:
 
 
 def _corpus(results: Results) -> list[Block]:
-    blocks: list[Block] = (
-        [Text(f"Corpus: {NOT_RUN}.")] if results.corpus is None else _corpus_tables(results.corpus)
-    )
+    blocks: list[Block] = [Text(f"Corpus: {NOT_RUN}.")] if results.corpus is None else _corpus_tables(results.corpus)
     for tokenizer, values in results.tokenize.items():
         blocks.append(_splits(f"Tokens, tokenizer {tokenizer}", values))
     for tokenizer, values in results.information.items():
-        blocks.append(
-            tables.key_values(f"Information, tokenizer {tokenizer}", ("What", "Value"), _plain(values))
-        )
+        blocks.append(tables.key_values(f"Information, tokenizer {tokenizer}", ("What", "Value"), _plain(values)))
         drawing = plots.zipf(results.zipf[tokenizer]) if tokenizer in results.zipf else None
         blocks += _figure(f"Token counts by rank, tokenizer {tokenizer}", drawing, "Both axes logarithmic")
     for tokenizer, values in results.spindle.items():
@@ -190,9 +176,7 @@ def _corpus(results: Results) -> list[Block]:
         drawing = plots.spindle_curves(results.curves[tokenizer]) if tokenizer in results.curves else None
         example = results.params.spindle.example
         alt = "One curve a token, falling from one to zero; informative tokens fall first"
-        blocks += _figure(
-            f"The spindle of “{example}” (the paper's Fig. 2), tokenizer {tokenizer}", drawing, alt
-        )
+        blocks += _figure(f"The spindle of “{example}” (the paper's Fig. 2), tokenizer {tokenizer}", drawing, alt)
     return blocks
 
 
@@ -222,9 +206,7 @@ def _numbers(values: Values) -> bool:
 
 def _plain(values: Values) -> Values:
     return {
-        key.replace("_", " "): value
-        for key, value in sorted(values.items())
-        if not isinstance(value, (dict, list))
+        key.replace("_", " "): value for key, value in sorted(values.items()) if not isinstance(value, (dict, list))
     }
 
 

@@ -36,9 +36,7 @@ def table_2(results: Results, arms: Sequence[ArmResults], group: str) -> Table:
     for row in TABLE_2:
         matching = [arm for arm in arms if arm.design == row.design]
         elsewhere = any(arm.design == row.design for arm in results.arms)
-        rows += [_row_2(row, arm) for arm in matching] or [
-            _row_2(row, None, ELSEWHERE if elsewhere else NOT_RUN)
-        ]
+        rows += [_row_2(row, arm) for arm in matching] or [_row_2(row, None, ELSEWHERE if elsewhere else NOT_RUN)]
     designs = {row.design for row in TABLE_2}
     rows += [_row_2(None, arm) for arm in arms if arm.design not in designs]
     return Table(
@@ -164,9 +162,7 @@ def steps(evaluate: dict[str, Any]) -> str:
 
 def orders(arms: Sequence[ArmResults], group: str) -> Table:
     """Every arm scored `valid` under each order, without training it again."""
-    names = sorted(
-        {name for arm in arms if arm.evaluate for name in arm.evaluate.get("orders", {})}, key=_by_lambda
-    )
+    names = sorted({name for arm in arms if arm.evaluate for name in arm.evaluate.get("orders", {})}, key=_by_lambda)
     others = [name for name in names if name != "linear"]
     rows = [[arm.label, *_order(arm, names, others)] for arm in arms]
     return Table(

@@ -35,9 +35,7 @@ class Timings:
 
 
 def read_timings(folder: Path, params: Params) -> Timings:
-    paths = {
-        (stage, arm): folder / "timing" / stage / f"{arm}.json" for stage in STAGES for arm in params.arms
-    }
+    paths = {(stage, arm): folder / "timing" / stage / f"{arm}.json" for stage in STAGES for arm in params.arms}
     stages = {key: read_json(path) for key, path in paths.items() if path.exists()}
     speed = folder / "speed" / "metrics.json"
     return Timings(params, stages, read_json(speed) if speed.exists() else None)
@@ -109,7 +107,4 @@ def _costs(held: Timings) -> list[Block]:
     if not machines:
         return [Text(f"Costs: {NOT_RUN}.")]
     columns = ["Arm", "Stage", "Seconds", "Peak memory (MB)", "Tokens per second"]
-    return [
-        Table(f"On {machine}", columns, rows, frozenset({2, 3, 4}))
-        for machine, rows in sorted(machines.items())
-    ]
+    return [Table(f"On {machine}", columns, rows, frozenset({2, 3, 4})) for machine, rows in sorted(machines.items())]

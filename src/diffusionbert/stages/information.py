@@ -33,9 +33,7 @@ def _body(context: shell.Context) -> None:
     counts = count_tokens(shards["train"], shards.special.vocab_size)
     candidates = candidate_mask(shards.special)
     if (stray := counts[~candidates].sum()) > 0:
-        raise ValueError(
-            f"{folder}: {stray} training tokens are [PAD], [MASK] or the like; expected none in a text"
-        )
+        raise ValueError(f"{folder}: {stray} training tokens are [PAD], [MASK] or the like; expected none in a text")
     probability, information = token_information(counts, candidates, smoothing)
     table = InformationTable(counts, candidates, probability, information)
     write_information(out / "table.parquet", table, token_texts(shards.tokenizer_folder, shards.special))
@@ -43,15 +41,11 @@ def _body(context: shell.Context) -> None:
     write_text(out / "zipf.csv", "rank,count\n" + "".join(f"{rank},{count}\n" for rank, count in curve))
     metrics = _summary(counts, table, smoothing, zipf_exponent(curve))
     write_json(out / "metrics.json", metrics)
-    context.journal.metrics(
-        {key: metrics[key] for key in ("entropy_nats", "mean_information_nats", "zipf_exponent")}
-    )
+    context.journal.metrics({key: metrics[key] for key in ("entropy_nats", "mean_information_nats", "zipf_exponent")})
     context.journal.artifact(out / "zipf.csv")
 
 
-def _summary(
-    counts: NDArray[np.int64], table: InformationTable, smoothing: float, exponent: float
-) -> dict[str, Any]:
+def _summary(counts: NDArray[np.int64], table: InformationTable, smoothing: float, exponent: float) -> dict[str, Any]:
     return {
         "vocab_size": len(counts),
         "candidates": int(table.candidates.sum()),
@@ -69,9 +63,7 @@ def _sections(params: Params, _: str | None) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return shell.run(
-        "information", _body, argv, paths=["tokens", "out"], instance="tokenizer", sections=_sections
-    )
+    return shell.run("information", _body, argv, paths=["tokens", "out"], instance="tokenizer", sections=_sections)
 
 
 if __name__ == "__main__":

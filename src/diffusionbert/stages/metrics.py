@@ -61,9 +61,7 @@ def read_samples(path: Path) -> Texts:
         raise ValueError(f"{path}: {error!r}; expected one JSON object a line with the key 'text'") from None
     half = len(texts) // 2
     if half < 2:
-        raise ValueError(
-            f"{path}: {len(texts)} samples; expected at least 4, half for BLEU and half for Self-BLEU"
-        )
+        raise ValueError(f"{path}: {len(texts)} samples; expected at least 4, half for BLEU and half for Self-BLEU")
     words = [split_words(text) for text in texts]
     return Texts(quality=words[:half], diversity=words[half : 2 * half])
 
@@ -134,9 +132,7 @@ def order_effects(params: Params, folder: Path) -> dict[str, Any]:
     return result
 
 
-def against(
-    ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], figure: str, settings: Metrics
-) -> Paired:
+def against(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], figure: str, settings: Metrics) -> Paired:
     return paired(
         ours[figure],
         theirs[figure],

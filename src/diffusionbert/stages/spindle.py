@@ -32,9 +32,7 @@ def _body(context: shell.Context) -> None:
     names = token_texts(shards.tokenizer_folder, shards.special)
     hbar = mean_information(table.probability, table.information)
     information = torch.from_numpy(table.information)
-    corpus = Spindle(
-        settings.num_steps, information, settings.spindle_lambda, mean="corpus", corpus_mean=hbar
-    )
+    corpus = Spindle(settings.num_steps, information, settings.spindle_lambda, mean="corpus", corpus_mean=hbar)
     relative = corpus.relative_information(information, None).numpy()
     clipped = clipped_tokens(corpus)
     _write_table(out / "table.parquet", names, table, relative, clipped)

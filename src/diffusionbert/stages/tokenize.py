@@ -18,9 +18,7 @@ from diffusionbert.stages import shell
 def _body(context: shell.Context) -> None:
     params, name = context.params, str(context.instance)
     if name not in params.tokenizers:
-        raise ValueError(
-            f"--tokenizer {name}: expected one of tokenizers: {', '.join(sorted(params.tokenizers))}"
-        )
+        raise ValueError(f"--tokenizer {name}: expected one of tokenizers: {', '.join(sorted(params.tokenizers))}")
     text, out = context.paths["corpus"] / "text", context.paths["out"]
     tokenizer = load_tokenizer(name, params.tokenizers[name], params.packages, read_sentences(text, "train"))
     special = special_ids(tokenizer, f"tokenizers.{name}")
@@ -50,9 +48,7 @@ def _sections(params: Params, name: str | None) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return shell.run(
-        "tokenize", _body, argv, paths=["corpus", "out"], instance="tokenizer", sections=_sections
-    )
+    return shell.run("tokenize", _body, argv, paths=["corpus", "out"], instance="tokenizer", sections=_sections)
 
 
 if __name__ == "__main__":

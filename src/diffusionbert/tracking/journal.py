@@ -29,9 +29,7 @@ from diffusionbert.tracking.mirror import Live
 
 SWITCH = "DIFFUSIONBERT_TRACKING"
 JOURNALS = Path(".tracking/journal")
-LARGEST_ARTIFACT = (
-    8 * 1024 * 1024
-)  # bytes copied beside the journal; larger files stay where the stage put them
+LARGEST_ARTIFACT = 8 * 1024 * 1024  # bytes copied beside the journal; larger files stay where the stage put them
 LARGEST_OUTPUT = 8 * 1024 * 1024  # bytes hashed of one output, to know later which lock entry this run made
 
 

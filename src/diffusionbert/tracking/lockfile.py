@@ -42,11 +42,7 @@ def made(entry: Entry, outputs: Mapping[str, str], settings: str | None) -> bool
     """
     expected = {out["path"]: _hash(out) for out in entry.get("outs", [])}
     common = expected.keys() & outputs.keys()
-    return (
-        bool(common)
-        and all(expected[path] == outputs[path] for path in common)
-        and _same_params(entry, settings)
-    )
+    return bool(common) and all(expected[path] == outputs[path] for path in common) and _same_params(entry, settings)
 
 
 def _hash(item: Mapping[str, Any]) -> str | None:

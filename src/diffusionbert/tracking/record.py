@@ -115,9 +115,7 @@ def fresh(root: Path) -> list[str]:
             changed = set(repo.status())
             graph = repo.index.graph
             stale = {stage for stage in graph if stage.addressing in changed}
-            while below := {
-                stage for stage in graph if stage not in stale and stale.intersection(graph[stage])
-            }:
+            while below := {stage for stage in graph if stage not in stale and stale.intersection(graph[stage])}:
                 stale |= below
             return sorted(stage.addressing for stage in graph if stage not in stale)
     except DvcException as error:
@@ -152,15 +150,11 @@ def _engine(known: Sequence[Entry], keys: Mapping[str, str]) -> dict[str, Any] |
     leaves no trace), it is a call without a process, named by what was there before and what is there now.
     """
     above = engine.find()
-    newest = max(
-        (entry for entry in known if entry.engine), key=lambda entry: entry.start["time"], default=None
-    )
+    newest = max((entry for entry in known if entry.engine), key=lambda entry: entry.start["time"], default=None)
     if above is not None and any(entry.engine == above.id for entry in known):
         return dict(vars(above))
     if newest is not None:
-        found = {
-            entry.stage: entry.key for entry in known if entry.engine == newest.engine and entry.stage in keys
-        }
+        found = {entry.stage: entry.key for entry in known if entry.engine == newest.engine and entry.stage in keys}
         if found == keys:
             return None
         if above is None and engine.is_alive(newest.engine or "") and newest.start["host"] == host():

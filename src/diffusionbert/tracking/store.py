@@ -58,9 +58,7 @@ class Store:
             own = root / "mlflow.db"
             if uri == f"sqlite:///{root.resolve()}/mlflow.db" and not own.exists():
                 with replacing(own) as aside:  # whole or absent: a half-made database cannot be repaired
-                    _experiment(
-                        MlflowClient(f"sqlite:///{aside.resolve()}"), (root / "mlruns").resolve().as_uri()
-                    )
+                    _experiment(MlflowClient(f"sqlite:///{aside.resolve()}"), (root / "mlruns").resolve().as_uri())
             client = MlflowClient(uri)
             return Store(uri, client, _experiment(client, None), root)
 
@@ -79,9 +77,7 @@ class Store:
         found = self._search(f"tags.journal = '{journal}'")
         if found:
             return found[0]
-        return self.client.create_run(
-            self.experiment, started, {"journal": journal, **tags}, name
-        ).info.run_id
+        return self.client.create_run(self.experiment, started, {"journal": journal, **tags}, name).info.run_id
 
     def made_by(self, key: str) -> str | None:
         """The newest run that was executed under this key."""

@@ -55,9 +55,7 @@ def wheel(tmp_path: Path) -> Path:
     writer = csv.writer(rows)
     writer.writerow(["article_id", "text"])
     for i in range(30):
-        writer.writerow(
-            [i, f"The article {_spelt(i % 20)} {'says' * (i + 1)} a thing. It then says one thing more."]
-        )
+        writer.writerow([i, f"The article {_spelt(i % 20)} {'says' * (i + 1)} a thing. It then says one thing more."])
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as archive:
         archive.writestr("news.csv", rows.getvalue())

@@ -24,9 +24,7 @@ def _kept(splits: dict[str, list[str]]) -> list[str]:
     return [sentence for sentences in splits.values() for sentence in sentences]
 
 
-def test_splits_by_document_and_counts(
-    tmp_path: Path, numbered: list[Document], corpus_section: Section
-) -> None:
+def test_splits_by_document_and_counts(tmp_path: Path, numbered: list[Document], corpus_section: Section) -> None:
     section = corpus_section()
     metrics = build(section, numbered, tmp_path / "text")
     splits = _all(tmp_path / "text")
@@ -39,18 +37,14 @@ def test_splits_by_document_and_counts(
     assert metrics["words"]["test"] == 9 * metrics["sentences"]["test"]  # eight words and the full stop
 
 
-def test_order_of_documents_does_not_matter(
-    tmp_path: Path, numbered: list[Document], corpus_section: Section
-) -> None:
+def test_order_of_documents_does_not_matter(tmp_path: Path, numbered: list[Document], corpus_section: Section) -> None:
     first = build(corpus_section(), numbered, tmp_path / "a")
     second = build(corpus_section(), reversed(numbered), tmp_path / "b")
     assert first == second
     assert _all(tmp_path / "a") == _all(tmp_path / "b")
 
 
-def test_the_seed_shuffles_and_splits(
-    tmp_path: Path, numbered: list[Document], corpus_section: Section
-) -> None:
+def test_the_seed_shuffles_and_splits(tmp_path: Path, numbered: list[Document], corpus_section: Section) -> None:
     build(corpus_section(seed=0), numbered, tmp_path / "a")
     build(corpus_section(seed=1), numbered, tmp_path / "b")
     a, b = _all(tmp_path / "a"), _all(tmp_path / "b")
@@ -64,10 +58,7 @@ def test_duplicates_stay_once_and_boilerplate_not_at_all(
 ) -> None:
     often = "Read all of our news every day."
     twice = "This is only ever said two times."
-    texts = [
-        d.text + (f" {often}" if i < 5 else "") + (f" {twice}" if i < 2 else "")
-        for i, d in enumerate(numbered)
-    ]
+    texts = [d.text + (f" {often}" if i < 5 else "") + (f" {twice}" if i < 2 else "") for i, d in enumerate(numbered)]
     documents = [Document(d.identity, text) for d, text in zip(numbered, texts, strict=True)]
     metrics = build(corpus_section(), documents, tmp_path / "text")
     kept = _kept(_all(tmp_path / "text"))
@@ -99,9 +90,7 @@ def test_max_sentences_takes_a_sample_of_all_splits(
 
 
 def test_nothing_left_is_an_error(tmp_path: Path, corpus_section: Section) -> None:
-    with pytest.raises(
-        ValueError, match=r"corpus\.files: no sentence left after cleaning \(dropped: too_short 2\)"
-    ):
+    with pytest.raises(ValueError, match=r"corpus\.files: no sentence left after cleaning \(dropped: too_short 2\)"):
         build(corpus_section(), [Document("a", "No. Yes.")], tmp_path / "text")
     assert list(tmp_path.iterdir()) == []
 
@@ -116,9 +105,7 @@ def test_a_split_without_documents_is_an_error(
         build(corpus_section(), numbered[:1], tmp_path / "text")
 
 
-def test_a_full_disk_leaves_the_old_text(
-    tmp_path: Path, numbered: list[Document], corpus_section: Section
-) -> None:
+def test_a_full_disk_leaves_the_old_text(tmp_path: Path, numbered: list[Document], corpus_section: Section) -> None:
     build(corpus_section(), numbered, tmp_path / "text")
     before = _all(tmp_path / "text")
     more = [Document(f"{i}", f"A much longer sentence number {i} has come to us. " * 300) for i in range(40)]
@@ -138,9 +125,7 @@ def test_text_goes_to_several_files_when_it_is_long(tmp_path: Path) -> None:
     for i in range(7):
         writer.write(f"line {i}")
     writer.close()
-    assert [path.name for path in text_files(tmp_path, "train")] == [
-        f"train-0000{i}-of-00003.txt" for i in range(3)
-    ]
+    assert [path.name for path in text_files(tmp_path, "train")] == [f"train-0000{i}-of-00003.txt" for i in range(3)]
     assert list(read_sentences(tmp_path, "train")) == [f"line {i}" for i in range(7)]
     (tmp_path / "train-00001-of-00003.txt").unlink()
     with pytest.raises(ValueError, match="split 'train' has 2 files"):

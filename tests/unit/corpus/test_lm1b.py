@@ -65,9 +65,7 @@ def test_the_published_counts_pass(archive: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_other_counts_are_an_error(archive: Path) -> None:
-    with pytest.raises(
-        ValueError, match=r"split 'train' has 2 sentences; LM1B has 30,301,028 .*allow_count_mismatch"
-    ):
+    with pytest.raises(ValueError, match=r"split 'train' has 2 sentences; LM1B has 30,301,028 .*allow_count_mismatch"):
         _read(archive=str(archive))
 
 

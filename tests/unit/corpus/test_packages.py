@@ -26,13 +26,9 @@ def test_a_wheel_put_there_by_hand_needs_no_index(
     assert fetch_package(NAME, package.version, package.sha256, wheel.parent) == wheel
 
 
-def test_another_sha256_is_refused_and_not_kept(
-    tmp_path: Path, local_index: Path, package: config.Package
-) -> None:
+def test_another_sha256_is_refused_and_not_kept(tmp_path: Path, local_index: Path, package: config.Package) -> None:
     cache = tmp_path / "cache"
-    with pytest.raises(
-        ValueError, match=rf"packages\.{NAME}: .* sha256 {package.sha256}; expected {'0' * 64}"
-    ):
+    with pytest.raises(ValueError, match=rf"packages\.{NAME}: .* sha256 {package.sha256}; expected {'0' * 64}"):
         fetch_package(NAME, package.version, "0" * 64, cache)
     assert list(cache.iterdir()) == []
 

@@ -28,9 +28,7 @@ def copied(grammar_shards: Path, tmp_path: Path) -> Path:
 
 
 def _files(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()
-    }
+    return {str(path.relative_to(folder)): sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def test_every_sentence_comes_back(grammar_text: Path, grammar_shards: Path) -> None:
@@ -47,9 +45,7 @@ def test_every_sentence_comes_back(grammar_text: Path, grammar_shards: Path) -> 
             assert split.tokens(i).tolist() == ids
             assert split.lengths[i] == len(ids)
             assert split.words[i] <= len(split_words(sentence))
-        assert np.array_equal(
-            np.concatenate([split.tokens(i) for i in range(len(split))]), np.concatenate(split.flat)
-        )
+        assert np.array_equal(np.concatenate([split.tokens(i) for i in range(len(split))]), np.concatenate(split.flat))
 
 
 def test_nothing_is_copied(grammar_shards: Path) -> None:
@@ -106,9 +102,7 @@ def test_sharding_changes_no_sentence(grammar_text: Path, grammar_shards: Path, 
         assert np.array_equal(one[split].words, shards[split].words)
 
 
-def test_the_same_input_gives_the_same_bytes(
-    grammar_text: Path, grammar_shards: Path, tmp_path: Path
-) -> None:
+def test_the_same_input_gives_the_same_bytes(grammar_text: Path, grammar_shards: Path, tmp_path: Path) -> None:
     shards = Shards.open(grammar_shards)
     tokenizer = AutoTokenizer.from_pretrained(shards.tokenizer_folder)
     write_shards(grammar_text, tmp_path / "again", tokenizer, shards.special, max_length=32, shard_size=150)
@@ -183,9 +177,7 @@ def test_a_full_disk_leaves_the_old_shards(grammar_text: Path, copied: Path, lim
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
-        with pytest.raises(
-            OSError, match=r"(tokenizer|train-00000\.arrow): could not be written \(.*too large"
-        ):
+        with pytest.raises(OSError, match=r"(tokenizer|train-00000\.arrow): could not be written \(.*too large"):
             write_shards(text, copied, tokenizer, special, max_length=32, shard_size=100_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -72,9 +72,7 @@ def test_special_ids() -> None:
     tokens = [*SPECIAL.values(), "[unused0]", "word"]
     vocabulary = {token: i for i, token in enumerate(tokens)} | {"late": 9}
     special = special_ids(_tokenizer(vocabulary, SPECIAL), "t")
-    assert special == Special(10, 0, 4, 2, 3, 1, not_candidates=(0, 2, 3, 4, 5, 7, 8)), (
-        "holes are none either"
-    )
+    assert special == Special(10, 0, 4, 2, 3, 1, not_candidates=(0, 2, 3, 4, 5, 7, 8)), "holes are none either"
     assert Special.from_dict(special.as_dict()) == special
 
 
@@ -96,8 +94,6 @@ def test_a_missing_folder_and_an_unreachable_hub_are_told(tmp_path: Path) -> Non
     with pytest.raises(ValueError, match=r"tokenizers\.t\.name: no folder"):
         load_tokenizer("t", missing, {}, [])
     hub = config.Tokenizer(source="hub", name="nobody/nothing")
-    with pytest.raises(
-        OSError, match=r"tokenizers\.t: 'nobody/nothing' could not be loaded .*HF_HOME"
-    ) as caught:
+    with pytest.raises(OSError, match=r"tokenizers\.t: 'nobody/nothing' could not be loaded .*HF_HOME") as caught:
         load_tokenizer("t", hub, {}, [])
     assert "\n" not in str(caught.value)

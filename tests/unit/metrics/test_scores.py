@@ -38,10 +38,7 @@ def test_every_score_has_a_signature() -> None:
     told = signatures(num_samples=200, num_references=3000, num_real=100, cut=40, seed=7)
     names = set(score(TEXTS, REFERENCES, 0, 5)["one"]) - {"mean_words", "samples"}
     assert names <= set(told)
-    assert (
-        told["bleu4"]["text"]
-        == "bleu4|tok:bert-basic|case:lower|n:4|smooth:none|refs:3000|samples:200|seed:7|v:1"
-    )
+    assert told["bleu4"]["text"] == "bleu4|tok:bert-basic|case:lower|n:4|smooth:none|refs:3000|samples:200|seed:7|v:1"
     assert told["self_bleu4"]["references"] == 199
     assert "40 words" in told["real_text"]["note"]
     assert np.all([entry["seed"] == 7 for entry in told.values()])

@@ -105,15 +105,11 @@ def write_arm(folder: Path, name: str, number: int) -> None:
     columns = "step,loss_nats_per_token,learning_rate,reveal_nats_per_token,timing_nats_per_token"
     rows = [(20 * (step + 1), loss, 1e-3, loss, 0.0) for step, loss in enumerate(losses)]
     write_csv(folder / "train" / name / "history.csv", columns, rows)
-    valid = [
-        (step, nats + 9000 / step, nats + 9000 / step - 4, nats + 9000 / step + 4)
-        for step in (200, 600, 1000)
-    ]
+    valid = [(step, nats + 9000 / step, nats + 9000 / step - 4, nats + 9000 / step + 4) for step in (200, 600, 1000)]
     write_csv(folder / "train" / name / "validation.csv", "step,nats_per_sentence,low,high", valid)
     spindle = name == "spindle"
     protocols = {
-        key: figure(nats * (1 + shift), is_bound=key == "valid" or not spindle)
-        for key, shift in PROTOCOLS.items()
+        key: figure(nats * (1 + shift), is_bound=key == "valid" or not spindle) for key, shift in PROTOCOLS.items()
     }
     write_json(
         folder / "evaluate" / name / "metrics.json",
@@ -140,12 +136,8 @@ def write_arm(folder: Path, name: str, number: int) -> None:
         }
         | {"seed": 0, "denoiser_calls": 8, "mask_left": 0, **PLACE, "trajectory": states},
     )
-    samples = [
-        {"index": i, "seed": 0, "text": f"{name} {i}: {TEXT}", "tokens": [5], "length": 16} for i in range(4)
-    ]
-    write_text(
-        folder / "sample" / name / "samples.jsonl", "".join(json.dumps(sample) + "\n" for sample in samples)
-    )
+    samples = [{"index": i, "seed": 0, "text": f"{name} {i}: {TEXT}", "tokens": [5], "length": 16} for i in range(4)]
+    write_text(folder / "sample" / name / "samples.jsonl", "".join(json.dumps(sample) + "\n" for sample in samples))
     for stage in ("train", "evaluate", "sample"):
         timing = {"seconds": 12.34 + number, "peak_memory_mb": 901, "cores": 2, "processor": "A processor"}
         extra = {"tokens_per_second": 5432.1} if stage == "train" else {}
@@ -179,12 +171,8 @@ def write_shared(folder: Path, params: config.Params) -> None:
         },
     )
     ranks = sorted({int(10 ** (k / 10)) for k in range(45)})
-    write_csv(
-        folder / "information" / "bert" / "zipf.csv", "rank,count", [(r, max(1, 90_000 // r)) for r in ranks]
-    )
-    write_json(
-        folder / "spindle" / "bert" / "metrics.json", {"spindle_lambda": 0.3, "clipped_mass_share": 0.11}
-    )
+    write_csv(folder / "information" / "bert" / "zipf.csv", "rank,count", [(r, max(1, 90_000 // r)) for r in ranks])
+    write_json(folder / "spindle" / "bert" / "metrics.json", {"spindle_lambda": 0.3, "clipped_mass_share": 0.11})
     tokens = {"bella": 0.4, "is": -0.9, "sitting": 0.2, "over": -0.1, "there": -0.3, ".": -1.2}
     curves = [
         (token, t, min(1, max(0, 1 - t / 64 - 0.3 * math.sin(math.pi * t / 64) * h)), h)

@@ -29,12 +29,7 @@ def test_without_a_lock_it_says_so(tmp_path: Path, params: Params) -> None:
 def test_other_arms_the_report_and_timings_do_not_enter(tmp_path: Path) -> None:
     params = make_params(("d3pm",))
     plain = lock_key(write_lock(tmp_path / "dvc.lock", ("d3pm",)), params)
-    others = (
-        "  report:\n"
-        + entry(f"{PROFILE}/report.html", "ff")
-        + "  speed:\n"
-        + entry(f"{PROFILE}/speed/x", "ff")
-    )
+    others = "  report:\n" + entry(f"{PROFILE}/report.html", "ff") + "  speed:\n" + entry(f"{PROFILE}/speed/x", "ff")
     assert lock_key(write_lock(tmp_path / "dvc.lock", ("d3pm", "old"), extra=others), params) == plain
     timing = tmp_path / "dvc.lock"
     out = f"    - {{path: {PROFILE}/train/d3pm/out"

@@ -26,9 +26,7 @@ def test_only_what_is_between_the_markers_changes() -> None:
     assert replaced(replaced(readme, "new"), "new") == replaced(readme, "new")
 
 
-def test_a_readme_without_markers_is_one_clear_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_readme_without_markers_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("# Title\n")
     params = str(ROOT / "profiles" / "default.yaml")

@@ -27,9 +27,7 @@ def tables(document: Document, caption: str) -> list[Table]:
 
 
 @pytest.mark.usefixtures("no_drawings")
-def test_table_2_has_every_published_row_and_ours_beside_its_design(
-    results_folder: Path, params: Params
-) -> None:
+def test_table_2_has_every_published_row_and_ours_beside_its_design(results_folder: Path, params: Params) -> None:
     (table,) = tables(report(read(results_folder, params)), "Table 2")
     assert len(table.rows) == len(TABLE_2)
     by_design = {(row[0], row[2]): row for row in table.rows}
@@ -56,9 +54,7 @@ def test_an_arm_is_put_beside_a_row_by_its_design_and_not_by_its_name(tmp_path: 
 def test_an_arm_of_no_published_design_is_shown_after_the_papers_rows(tmp_path: Path) -> None:
     params = make_params(("d3pm",))
     settings = {**params.arms["d3pm"].settings, "time": "pte"}
-    params = params.model_copy(
-        update={"arms": {"d3pm": params.arms["d3pm"].model_copy(update={"settings": settings})}}
-    )
+    params = params.model_copy(update={"arms": {"d3pm": params.arms["d3pm"].model_copy(update={"settings": settings})}})
     (table,) = tables(report(read(write_results(tmp_path, params), params)), "Table 2")
     assert len(table.rows) == len(TABLE_2) + 1
     assert table.rows[-1][0] == "no row"
@@ -121,9 +117,7 @@ def test_an_arm_scored_elsewhere_than_it_was_trained_is_a_group_of_its_own(
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity"])
-def test_a_number_that_is_not_finite_is_refused_by_file(
-    results_folder: Path, params: Params, value: str
-) -> None:
+def test_a_number_that_is_not_finite_is_refused_by_file(results_folder: Path, params: Params, value: str) -> None:
     path = results_folder / "evaluate" / "linear" / "metrics.json"
     write_text(
         path,
@@ -134,9 +128,7 @@ def test_a_number_that_is_not_finite_is_refused_by_file(
             count=1,
         ),
     )
-    with pytest.raises(
-        ValueError, match=r"evaluate/linear/metrics.json: orders.linear.reveal_nats_per_sentence is"
-    ):
+    with pytest.raises(ValueError, match=r"evaluate/linear/metrics.json: orders.linear.reveal_nats_per_sentence is"):
         read(results_folder, params)
 
 
@@ -151,9 +143,7 @@ def test_a_damaged_table_is_refused_by_file(results_folder: Path, params: Params
     ("ratio", "words"),
     [(0.9, "lowers the perplexity"), (1.1, "raises the perplexity"), (1.0, "makes no difference")],
 )
-def test_the_headline_follows_from_the_interval(
-    results_folder: Path, params: Params, ratio: float, words: str
-) -> None:
+def test_the_headline_follows_from_the_interval(results_folder: Path, params: Params, ratio: float, words: str) -> None:
     figures = {"figures": {"valid": paired(ratio)}, "baseline": "linear"}
     edit(results_folder / "metrics" / "metrics.json", paired={"spindle": figures})
     assert f"under valid it {words}" in summary(read(results_folder, params))[2]
@@ -197,9 +187,7 @@ def test_every_row_of_a_markdown_table_has_its_columns(results_folder: Path, par
             assert len(re.findall(r"(?<!\\)\|", line)) == 13
 
 
-def test_the_stage_writes_four_linked_pages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: Params
-) -> None:
+def test_the_stage_writes_four_linked_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: Params) -> None:
     folder = write_results(tmp_path / "results" / "synthetic", params)
     monkeypatch.chdir(tmp_path)
     write_text(tmp_path / "params.yaml", as_yaml(params))

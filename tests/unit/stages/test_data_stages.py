@@ -98,13 +98,9 @@ def _check_spindle(results: Path, special: Special) -> None:
     table = pq.read_table(results / "spindle" / "table.parquet").to_pydict()
     assert not set(table["token_id"]) & set(special.not_candidates)
     assert metrics["max_relative_information"] == max(table["relative_information"]) < 1
-    clipped = [
-        h for h, is_clipped in zip(table["relative_information"], table["clipped"], strict=True) if is_clipped
-    ]
+    clipped = [h for h, is_clipped in zip(table["relative_information"], table["clipped"], strict=True) if is_clipped]
     smooth = [
-        h
-        for h, is_clipped in zip(table["relative_information"], table["clipped"], strict=True)
-        if not is_clipped
+        h for h, is_clipped in zip(table["relative_information"], table["clipped"], strict=True) if not is_clipped
     ]
     limit = 1 / (0.3 * 512 * np.sin(np.pi / 512))  # a curve leaves [0, 1] where |H~| is above it
     assert all(abs(h) >= limit for h in clipped)

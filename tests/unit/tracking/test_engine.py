@@ -40,9 +40,7 @@ def test_topmost_ancestor_is_found(tmp_path: Path) -> None:
         f"import os, subprocess, sys\nprint(os.getpid())\nsys.stdout.flush()\n"
         f"subprocess.run([sys.executable, {str(dvc)!r}, 'repro'], check=True)\n"
     )
-    told = subprocess.run(
-        [sys.executable, str(snakemake)], capture_output=True, text=True, check=True
-    ).stdout.split()
+    told = subprocess.run([sys.executable, str(snakemake)], capture_output=True, text=True, check=True).stdout.split()
     pid, kind, identity = told
     assert kind == "snakemake"
     assert identity.startswith(f"{pid}-")

@@ -212,10 +212,7 @@ def test_two_processes_race_on_a_fresh_store(tmp_path: Path, monkeypatch: pytest
         "engine.find = lambda: engine.Engine('11-1', 'dvc', 1000)\n"
         "with tracking.run('train', sys.argv[1], {}) as told:\n    told.metrics({'x': 1.0}, step=1)\n"
     )
-    both = [
-        subprocess.Popen([sys.executable, "-c", script, arm], cwd=tmp_path, stderr=subprocess.PIPE)
-        for arm in "ab"
-    ]
+    both = [subprocess.Popen([sys.executable, "-c", script, arm], cwd=tmp_path, stderr=subprocess.PIPE) for arm in "ab"]
     assert [(process.communicate()[1], process.returncode) for process in both] == [(b"", 0), (b"", 0)]
     assert sorted(run.data.tags["arm"] for run in all_runs(tmp_path)) == ["a", "b"]
     assert len(all_runs(tmp_path, level="engine")) == 1

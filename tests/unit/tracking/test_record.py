@@ -87,15 +87,11 @@ def test_recording_twice_adds_nothing(project: Path) -> None:
     execute(project, "train", "a", "weights")
     lock(project, corpus=("text", {}), train__a=("weights", {}))
     assert command.main(["record"]) == 0
-    before = sorted(
-        (path.name, path.read_bytes()) for path in (project / ".tracking/journal").glob("*.json*")
-    )
+    before = sorted((path.name, path.read_bytes()) for path in (project / ".tracking/journal").glob("*.json*"))
     assert len(all_runs(project)) == 2
     assert command.main(["record"]) == 0
     assert len(all_runs(project)) == 2
-    assert before == sorted(
-        (path.name, path.read_bytes()) for path in (project / ".tracking/journal").glob("*.json*")
-    )
+    assert before == sorted((path.name, path.read_bytes()) for path in (project / ".tracking/journal").glob("*.json*"))
 
 
 @pytest.mark.usefixtures("all_fresh")

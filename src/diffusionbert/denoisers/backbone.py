@@ -1,0 +1,96 @@
+"""Masked language models of the Hugging Face library, pretrained or fresh, split into encoder and head.
+
+No modeling file is forked. The split is what makes the loss head cheap: the encoder sees the whole sentence, the
+head (128 x 30,522 and more) only the positions that are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Head = Callable[[Tensor], Tensor]
+
+
+def load(place: str | Path, *, pretrained: bool) -> nn.Module:
+    """A masked LM by hub name or folder: its weights, or only its shape with weights drawn from torch's generator.
+
+    Raises ValueError when nothing loads from there, when it is no masked LM, or when weights of it are missing.
+    """
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    _no_bars(transformers)
+    try:
+        if not pretrained:
+            config = transformers.AutoConfig.from_pretrained(place)
+            return transformers.AutoModelForMaskedLM.from_config(config)
+        model, report = transformers.AutoModelForMaskedLM.from_pretrained(
+            place, output_loading_info=True, dtype=torch.float32
+        )
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"backbone '{place}': no masked LM loads from there ({reason}); expected the name or the folder of one. "
+            "Without a network, fetch it elsewhere and give the folder with source: path"
+        ) from None
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ValueError(
+            f"backbone '{place}': {len(missing)} weights are missing, {missing[0]} the first; expected a masked LM "
+            "with its head"
+        )
+    return model
+
+
+def fresh(config: dict[str, Any], vocab_size: int) -> nn.Module:
+    """A masked LM of the given shape (`model_type` and its own keys), with weights drawn from torch's generator."""
+    import transformers
+
+    kind = config.get("model_type")
+    try:
+        if not isinstance(kind, str):
+            raise ValueError(f"model_type is {kind!r}")
+        rest = {key: value for key, value in config.items() if key != "model_type"}
+        return transformers.AutoModelForMaskedLM.from_config(
+            transformers.AutoConfig.for_model(kind, **rest, vocab_size=vocab_size)
+        )
+    except ValueError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"backbones.*.config: no masked LM has this shape ({reason})") from None
+
+
+def _no_bars(transformers: Any) -> None:
+    import huggingface_hub
+
+    transformers.utils.logging.disable_progress_bar()
+    huggingface_hub.utils.disable_progress_bars()  # save_pretrained shows the hub client's own
+
+
+def head_of(model: Any) -> Head:
+    """Hidden states to logits over the vocabulary, as the model's own forward pass does it.
+
+    Raises ValueError for a model whose head this project does not know how to run alone.
+    """
+    base = model.base_model_prefix
+    children = {name: child for name, child in model.named_children() if name != base}
+    kind = model.config.model_type
+    if kind == "distilbert":
+        return lambda hidden: model.vocab_projector(
+            model.vocab_layer_norm(model.activation(model.vocab_transform(hidden)))
+        )
+    if kind == "modernbert":
+        return lambda hidden: model.decoder(model.head(hidden))
+    if kind == "electra":
+        return lambda hidden: model.generator_lm_head(model.generator_predictions(hidden))
+    if len(children) == 1:
+        (head,) = children.values()
+        return head
+    raise ValueError(
+        f"backbone of type '{kind}': its head is {', '.join(children) or 'absent'}; expected one head module after "
+        "the encoder, as BERT, RoBERTa and ALBERT have"
+    )

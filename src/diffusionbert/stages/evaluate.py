@@ -1,0 +1,123 @@
+"""evaluate: nats per sentence and perplexities of one arm on the test split, under every protocol."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from diffusionbert.arms.base import Figure
+from diffusionbert.arms.build import check, trained_arm
+from diffusionbert.config import Params
+from diffusionbert.corpus.batches import in_order_of_length
+from diffusionbert.evaluation import Scores, evaluate
+from diffusionbert.files import replacing, write_json
+from diffusionbert.metrics.perplexity import figures
+from diffusionbert.stages import shell
+from diffusionbert.stages.compute import Machine, tokens_of
+from diffusionbert.stages.train import named_arm
+
+
+def _body(context: shell.Context) -> None:
+    params, name, out = context.params, str(context.instance), context.paths["out"]
+    settings, row = params.evaluate, named_arm(params, name)
+    check(params)
+    machine = Machine.prepare(params.runtime)
+    shards, table = tokens_of(context)
+    arm = trained_arm(name, params, context.paths["model"], shards, table)
+    arm.module.to(machine.device).eval()
+    split = shards["test"]
+    batches = list(in_order_of_length(split, settings.num_sentences, settings.batch_size, shards.special.pad_id))
+    scorer = arm.scorer(settings.orders, settings.released_lambda)
+    with machine.autocast():
+        scores = evaluate(
+            scorer,
+            batches,
+            num_strata=settings.num_strata,
+            num_eval_steps=settings.num_steps,
+            seed=settings.seed,
+            device=machine.device,
+            label=f"evaluate@{name}",
+        )
+    count = min(settings.num_sentences, len(split))
+    words = split.words[:count].astype(np.int64)
+    tokens = split.lengths[:count].astype(np.int64)
+    _write_sentences(out / "sentences.parquet", words, tokens, scores)
+    told = {
+        figure: _figure(described, scores[figure], words, tokens, settings.bootstrap, settings.seed)
+        for figure, described in scorer.figures.items()
+    }
+    write_json(
+        out / "metrics.json",
+        {
+            "arm": name,
+            "system": row.system,
+            **machine.described,
+            "num_steps": scorer.num_steps,
+            "eval_steps": settings.num_steps,
+            "strata": settings.num_strata,
+            "sentences": count,
+            "words": int(words.sum()),
+            "tokens": int(tokens.sum()),
+            "seed": settings.seed,
+            "protocols": {figure: value for figure, value in told.items() if not figure.startswith("order_")},
+            "orders": {
+                figure.removeprefix("order_"): value for figure, value in told.items() if figure.startswith("order_")
+            },
+        },
+    )
+    for figure, value in told.items():
+        units = ("nats_per_sentence", "perplexity_per_word", "perplexity_per_token")
+        context.journal.metrics({f"{figure}_{unit}": value[unit]["value"] for unit in units})
+
+
+def _figure(
+    described: Figure, scores: Scores, words: np.ndarray, tokens: np.ndarray, resamples: int, seed: int
+) -> dict[str, Any]:
+    summary = figures(scores.nats, words, tokens, np.random.default_rng(seed), resamples)
+    return {
+        "is_bound": described.is_bound,
+        "schedule": described.schedule,
+        "nats_per_sentence": summary.nats_per_sentence.as_dict(),
+        "perplexity_per_word": summary.perplexity_per_word.as_dict(),
+        "perplexity_per_token": summary.perplexity_per_token.as_dict(),
+        "reveal_nats_per_sentence": float(scores.reveal.mean()),
+        "timing_nats_per_sentence": float(scores.timing.mean()),
+        "monte_carlo_standard_error_nats": scores.monte_carlo_standard_error,
+    }
+
+
+def _write_sentences(path: Path, words: np.ndarray, tokens: np.ndarray, scores: dict[str, Scores]) -> None:
+    columns: dict[str, Any] = {"sentence": np.arange(len(words)), "words": words, "tokens": tokens}
+    columns |= {name: figure.nats for name, figure in scores.items()}
+    with replacing(path) as aside:
+        pq.write_table(pa.table(columns), aside)
+
+
+def _sections(params: Params, name: str | None) -> dict[str, Any]:
+    row = named_arm(params, str(name))
+    return {
+        "arm": row.model_dump(),
+        "evaluate": params.evaluate.model_dump(),
+        "runtime": params.runtime.model_dump(),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return shell.run(
+        "evaluate",
+        _body,
+        argv,
+        paths=("model", "tokens", "information", "out"),
+        instance="arm",
+        sections=_sections,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""speed: seconds per sentence against sampling steps, for every arm, with nothing else at work."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from diffusionbert.arms.base import Arm
+from diffusionbert.arms.build import check, trained_arm
+from diffusionbert.config import Params, Speed
+from diffusionbert.corpus.shards import Shards
+from diffusionbert.corpus.statistics import read_information
+from diffusionbert.diffusion.truncation import Truncation
+from diffusionbert.files import write_json
+from diffusionbert.progress import track
+from diffusionbert.stages import shell
+from diffusionbert.stages.compute import Machine
+
+
+def _body(context: shell.Context) -> None:
+    params, paths = context.params, context.paths
+    check(params)
+    machine = Machine.prepare(params.runtime)
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for name, row in params.arms.items():
+        shards = Shards.open(paths["tokenize"] / row.tokenizer / "shards")
+        table = read_information(paths["information"] / row.tokenizer / "table.parquet", shards.special)
+        arm = trained_arm(name, params, paths["train"] / name / "model", shards, table)
+        arm.module.to(machine.device).eval()
+        settings = params.speed
+        if settings.length > arm.max_length:
+            raise ValueError(f"speed.length: found {settings.length}; arm {name} holds at most {arm.max_length} tokens")
+        steps = track(settings.num_steps, label=f"speed of {name}")
+        rows[name] = [_measured(arm, num_steps, settings, machine) for num_steps in steps]
+    settings = params.speed
+    told = {"length": settings.length, "num_samples": settings.num_samples, "repeats": settings.repeats}
+    write_json(paths["out"] / "metrics.json", {**machine.described, **told, "arms": rows})
+
+
+def _measured(arm: Arm, num_steps: int, settings: Speed, machine: Machine) -> dict[str, Any]:
+    """One warm-up run, then `repeats` timed ones, per sentence of a batch of `num_samples`."""
+    seconds, calls = [], 0
+    for repeat in range(settings.repeats + 1):
+        rng = torch.Generator().manual_seed(repeat)  # an explicit generator, so that every arm draws alike
+        lengths = torch.full((settings.num_samples,), settings.length, device=machine.device)
+        _settle(machine)
+        start = time.perf_counter()
+        with machine.autocast():
+            *_, last = arm.sample(lengths, num_steps, Truncation(), rng)
+        _settle(machine)
+        seconds.append((time.perf_counter() - start) / settings.num_samples)
+        calls = last.calls
+    timed = seconds[1:]
+    spread = {"median": statistics.median(timed), "min": min(timed), "max": max(timed)}
+    return {"num_steps": num_steps, "seconds_per_sentence": spread, "denoiser_calls": calls}
+
+
+def _settle(machine: Machine) -> None:
+    if machine.device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def _sections(params: Params, name: str | None) -> dict[str, Any]:
+    return {"speed": params.speed.model_dump(), "runtime": params.runtime.model_dump()}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return shell.run("speed", _body, argv, paths=("train", "tokenize", "information", "out"), sections=_sections)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

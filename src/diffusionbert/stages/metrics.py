@@ -183,7 +183,7 @@ def sections(params: Params, instance: str | None) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    paths = ("corpus", "tokenize", "evaluate", "sample", "out")
+    paths = ("corpus", "evaluate", "sample", "out")
     return shell.run("metrics", body, argv, paths=paths, sections=sections)
 
 

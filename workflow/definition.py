@@ -145,8 +145,8 @@ def closure(status: Iterable[str], parents: Mapping[str, frozenset[str]]) -> fro
 def _template(repo: Repo, family: str, entry: dict[str, Any]) -> dict[str, Any]:
     """The family's entry resolved by DVC itself, with `{key}` standing for the instance."""
     if "foreach" in entry:
-        any_item = {"tokenizer": "{tokenizer}", "backbone": "{backbone}"}
-        entry = entry | {"foreach": {"{key}": any_item}}
+        made = {section: entry["do"][section] for section in ("outs", "metrics", "plots") if section in entry["do"]}
+        entry = {"foreach": {"{key}": {}}, "do": {"cmd": "true", **made}}
     (resolved,) = DataResolver(repo, repo.root_dir, {"stages": {family: entry}}).resolve()["stages"].values()
     return resolved
 

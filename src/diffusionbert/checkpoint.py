@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
+import hashlib
+import io
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,11 @@ class Checkpoint:
         return self.folder / "last.pt"
 
     def write(self, state: dict[str, Any]) -> None:
+        content = io.BytesIO()
+        torch.save({"key": self.key, "state": state}, content)
+        data = content.getvalue()
         with replacing(self.path) as aside:
-            torch.save({"key": self.key, "state": state}, aside)
+            aside.write_bytes(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
 
     def read(self) -> dict[str, Any] | None:
         """The last state, or None where there is none.
@@ -35,11 +39,10 @@ class Checkpoint:
         """
         if not self.path.exists():
             return None
-        try:
-            found = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ValueError(f"{self.path}: damaged checkpoint ({reason}); remove it to start again") from None
+        digest, _, data = self.path.read_bytes().partition(b"\n")
+        if hashlib.sha256(data).hexdigest().encode() != digest:
+            raise ValueError(f"{self.path}: damaged checkpoint, its sum does not match; remove it to start again")
+        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         if found.get("key") != self.key:
             raise ValueError(
                 f"{self.path}: made under other settings (key {found.get('key')}); expected key {self.key}. Remove it "

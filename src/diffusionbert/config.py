@@ -289,11 +289,12 @@ def parse(data: Any, where: str = "params.yaml") -> Params:
         raise ConfigError("\n".join(lines_of(error, where))) from None
 
 
-def lines_of(error: ValidationError, where: str) -> list[str]:
+def lines_of(error: ValidationError, where: str, section: str = "") -> list[str]:
+    """One line per fault, naming the file (`where`) and the key, below `section` where one is given."""
     lines = []
     for fault in error.errors():
-        key = ".".join(str(part) for part in fault["loc"]) or "(all of it)"
-        if fault["type"] == "extra_forbidden":
+        key = ".".join(str(part) for part in (section, *fault["loc"]) if part != "") or "(all of it)"
+        if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             lines.append(f"{where}: {key}: unknown key; is it misspelt?")
         elif fault["type"] == "missing":
             lines.append(f"{where}: {key}: missing")

@@ -154,11 +154,11 @@ def _terms(
 
 
 def _finite(loss: Tensor, norm: Tensor, step: int, batch: Batch) -> None:
-    for name, value in (("loss", loss), ("gradient norm", norm)):
-        if not bool(torch.isfinite(value)):
+    for name, value in (("loss", float(loss.detach())), ("gradient norm", float(norm))):
+        if not math.isfinite(value):
             first = ", ".join(str(index) for index in batch.index[:8])
             raise ValueError(
-                f"the {name} is {float(value)} at step {step}, batch of train sentences {first}, ...; expected a "
+                f"the {name} is {value} at step {step}, batch of train sentences {first}, ...; expected a "
                 "finite number. Lower train.learning_rate or look at these sentences"
             )
 

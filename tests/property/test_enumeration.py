@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
@@ -11,43 +10,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffusionbert.diffusion.bound import Step, Terms, oracle_terms, released_terms, valid_terms
-from diffusionbert.diffusion.schedules import Linear, ReleasedSpindle, Spindle
+from diffusionbert.diffusion.absorbing import absorb, stratified_steps
+from diffusionbert.diffusion.bound import Step, oracle_terms, released_terms, valid_terms
+from diffusionbert.diffusion.draws import Purpose, uniforms
+from diffusionbert.diffusion.schedules import Linear, ReleasedSpindle
+from enumeration import enumerated, expected, schedule_of
 from oracle import Toy, spindle, toy
 
 STRENGTHS = (0.0, 0.1, 0.3, 0.5, 1.0, 2.0)
 MEANS = ("corpus", "sentence")
-
-
-def schedule_of(model: Toy) -> Spindle:
-    """The library's schedule of a toy; [MASK] is the last id."""
-    information = torch.tensor([*model.information, math.nan], dtype=torch.float64)
-    if model.mean is None:
-        return Spindle(model.num_steps, information, model.strength, "sentence")
-    return Spindle(model.num_steps, information, model.strength, "corpus", model.mean)
-
-
-def enumerated(model: Toy, grid: list[int]) -> tuple[Step, np.ndarray, np.ndarray]:
-    """One batch of every (x_0, x_t, t) with a [MASK] in it, their probabilities, and the number of each x_0."""
-    rows: list[tuple[int, tuple[int, ...], tuple[int, ...], int, int, float]] = []
-    for number, sentence in enumerate(model.sentences):
-        for s, t in itertools.pairwise(grid):
-            for state, probability in model.noisy(t, sentence):
-                if model.num_words in state:
-                    rows.append((number, sentence, state, s, t, probability))
-    numbers, sentences, states, s_column, t_column, probability = zip(*rows, strict=True)
-    x0, masked = torch.tensor(sentences), torch.tensor(states) == model.num_words
-    indices = [model.index(state) for state in states]
-    logits = torch.from_numpy(model.logits[list(t_column), indices])[masked]
-    candidates = torch.arange(model.num_words + 1) < model.num_words
-    step = Step(x0, torch.ones_like(masked), masked, torch.tensor(s_column), torch.tensor(t_column), logits, candidates)
-    return step, np.array(probability), np.array(numbers)
-
-
-def expected(model: Toy, terms: Terms, probability: np.ndarray, numbers: np.ndarray) -> dict[tuple[int, ...], float]:
-    """E_q of the summed terms, sentence by sentence."""
-    sums = np.bincount(numbers, probability * terms.total.numpy(), minlength=len(model.sentences))
-    return dict(zip(model.sentences, sums.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("schedule_factor", [True, False])
@@ -204,7 +175,7 @@ def test_a_constant_prediction_under_a_strided_grid_scores_the_same(num_steps: i
 def test_without_the_factor_a_constant_prediction_pays_for_the_timing() -> None:
     # The figure grows with T wherever a is clipped at 1: what the schedule factor is for.
     costs = []
-    for num_steps in (2, 8, 32):
+    for num_steps in (4, 16, 64):
         base = toy(num_steps=num_steps, strength=2.0, length=1)
         model = Toy(**{**vars(base), "logits": np.zeros_like(base.logits)})
         step, probability, numbers = enumerated(model, list(range(num_steps + 1)))
@@ -239,3 +210,30 @@ def test_the_linear_bound_is_d3pms() -> None:
     weights = (1 / step.t.double())[step.masked.nonzero()[:, 0]]
     terms = valid_terms(step, Linear(5))
     torch.testing.assert_close(terms.total, step.per_sentence(weights * surprise), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("num_strata", [1, 4])
+@pytest.mark.parametrize("mean", MEANS)
+def test_the_stratified_estimate_is_unbiased(mean: str, num_strata: int) -> None:
+    """T times the mean of the drawn terms, over the draws of 3,000 sentences with keys of their own."""
+    model = toy(num_steps=6, strength=0.5, mean=mean)
+    sentence, num = (2, 0, 1), 3000
+    exact = model.bound(list(range(7)))[sentence]
+    schedule = schedule_of(model)
+    x0 = torch.tensor([sentence]).expand(num, -1)
+    counted = torch.ones_like(x0, dtype=torch.bool)
+    hbar = schedule.sentence_mean(x0, counted)
+    estimate = torch.zeros(num, dtype=torch.float64)
+    for stratum in range(num_strata):
+        indices = range(num)
+        positions = uniforms(0, Purpose.EVALUATION_STEP, step=stratum, indices=indices, length=1)[:, 0]
+        t = stratified_steps(positions, torch.tensor(stratum), num_strata, 6)
+        noise = uniforms(0, Purpose.EVALUATION_MASK, step=stratum, indices=indices, length=3)
+        xt, masked = absorb(x0, schedule.alpha_bar(t, x0, hbar), noise, counted, mask_id=3)
+        index = (xt * torch.tensor([16, 4, 1])).sum(-1)
+        logits = torch.from_numpy(model.logits)[t, index][masked]
+        step = Step(x0, counted, masked, t - 1, t, logits, torch.tensor([True, True, True, False]))
+        estimate += 6 * valid_terms(step, schedule).total / num_strata
+    standard_error = float(estimate.std()) / num**0.5
+    assert standard_error < 0.15
+    assert float(estimate.mean()) == pytest.approx(exact, abs=3.5 * standard_error)

@@ -31,12 +31,12 @@ def settings_of(name: str, row: config.Arm) -> Any:
     """
     if row.system not in SYSTEMS:
         known = ", ".join(sorted(SYSTEMS))
-        raise config.ConfigError(f"arms.{name}.system: found '{row.system}'; expected one of {known}")
+        raise config.ConfigError(f"params.yaml: arms.{name}.system: found '{row.system}'; expected one of {known}")
     kind = getattr(import_module(f"diffusionbert.arms.{row.system}"), SYSTEMS[row.system][0])
     try:
         return TypeAdapter(kind).validate_json(json.dumps(row.settings))
     except ValidationError as error:
-        raise config.ConfigError("\n".join(config.lines_of(error, f"arms.{name}.settings"))) from None
+        raise config.ConfigError("\n".join(config.lines_of(error, "params.yaml", f"arms.{name}.settings"))) from None
 
 
 def check(params: config.Params) -> None:
@@ -58,7 +58,7 @@ def check(params: config.Params) -> None:
                 try:
                     strided_grid(num_steps, steps)
                 except ValueError as error:
-                    raise config.ConfigError(f"{key} for arms.{name}: {error}") from None
+                    raise config.ConfigError(f"params.yaml: {key} for arms.{name}: {error}") from None
 
 
 def vocabulary_of(shards: Shards, table: InformationTable) -> Vocabulary:

@@ -51,6 +51,7 @@ def fresh(config: dict[str, Any], vocab_size: int) -> nn.Module:
     """A masked LM of the given shape (`model_type` and its own keys), with weights drawn from torch's generator."""
     import transformers
 
+    _no_bars(transformers)
     kind = config.get("model_type")
     try:
         if not isinstance(kind, str):

@@ -183,8 +183,9 @@ def first_hitting(
         raise ValueError("first-hitting sampling needs a token-independent schedule; use ancestral sampling")
     xt, masked = canvas.xt.clone(), canvas.masked
     steps = torch.tensor(grid, device=xt.device)
-    alpha = schedule.alpha_bar_of_vocabulary(steps).squeeze(-1) if len(grid) else steps.double()
-    alpha = alpha if alpha.dim() == 1 else alpha[:, 0]
+    # of a word: a spindle of lambda = 0 keeps the ids that are none visible
+    word = candidates.nonzero()[:1].expand(len(grid), 1)
+    alpha = schedule.alpha_bar(steps, word).squeeze(-1)
     # the first grid step at which u > a_t is the step at which the forward process masks the position
     uniforms = _uniforms(masked.shape, rng, xt.device)
     index = (uniforms[..., None] <= alpha[None, None, :]).sum(-1).clamp(1, len(grid) - 1)

@@ -1,0 +1,69 @@
+"""Our split of a masked LM into encoder and head is the model's own forward pass, family by family."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from diffusionbert.denoisers.backbone import fresh, head_of, load
+from diffusionbert.denoisers.masked import Framing, MaskedDenoiser
+
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "bert": SMALL,
+    "roberta": SMALL | {"max_position_embeddings": 66},
+    "albert": SMALL | {"embedding_size": 16},
+    "electra": SMALL | {"embedding_size": 16},
+    "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64},
+    "modernbert": SMALL,
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_encoder_and_head_are_the_forward_pass(family: str) -> None:
+    torch.manual_seed(0)
+    shape = {"model_type": family, "pad_token_id": 0, **FAMILIES[family]}
+    if family == "modernbert":
+        shape |= {"bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
+    model: Any = fresh(shape, 50).eval()
+    x0, lengths = torch.randint(5, 50, (3, 7)), torch.tensor([7, 4, 2])
+    inside = torch.arange(7) < lengths[:, None]
+    x0 = torch.where(inside, x0, 0)
+    denoiser = MaskedDenoiser(model, Framing(pad_id=0, cls_id=1, sep_id=2))
+    with torch.no_grad():
+        ours = denoiser.predict(denoiser.encode(x0, lengths, torch.ones(3)), inside)
+        row = 0
+        for sentence, length in zip(x0.tolist(), lengths.tolist(), strict=True):
+            theirs = model(input_ids=torch.tensor([[1, *sentence[:length], 2]])).logits[0, 1:-1]
+            torch.testing.assert_close(ours[row : row + length], theirs, rtol=1e-4, atol=1e-5)
+            row += length
+    assert row == len(ours)
+
+
+def test_a_head_that_is_not_known_is_refused() -> None:
+    model: Any = fresh({"model_type": "bert", **SMALL}, 50)
+    model.more = torch.nn.Linear(2, 2)
+    with pytest.raises(ValueError, match="expected one head module"):
+        head_of(model)
+
+
+def test_a_causal_lm_is_refused(tmp_path: Any) -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.GPT2Config(vocab_size=50, n_embd=8, n_layer=1, n_head=1, n_positions=8)
+    transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="no masked LM loads from there"):
+        load(tmp_path, pretrained=True)
+
+
+def test_an_encoder_without_its_head_is_refused(tmp_path: Any) -> None:
+    transformers = pytest.importorskip("transformers")
+    transformers.BertModel(transformers.BertConfig(vocab_size=50, **SMALL)).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="weights are missing"):
+        load(tmp_path, pretrained=True)
+
+
+def test_a_folder_that_is_not_there_says_what_to_do(tmp_path: Any) -> None:
+    with pytest.raises(ValueError, match="source: path"):
+        load(tmp_path / "nothing", pretrained=True)

@@ -1,0 +1,132 @@
+"""train, evaluate, sample and speed over the generated corpus, in process: results, repeatability, bad input."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from ruamel.yaml import YAML
+
+from diffusionbert import config
+from diffusionbert.stages import evaluate, information, sample, speed, train
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def project(grammar_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with params.yaml of two tiny arms and the inputs of their stages."""
+    data = config.read_yaml(ROOT / "profiles" / "default.yaml")
+    for section, values in config.read_yaml(ROOT / "profiles" / "engines.yaml").items():
+        replaced = isinstance(values, dict) and section not in ("arms", "tokenizers", "backbones", "packages")
+        data[section] = {**data[section], **values} if replaced else values
+    data["corpus"] = {key: value for key, value in data["corpus"].items() if value is not None}
+    monkeypatch.chdir(tmp_path)
+    with open("params.yaml", "w") as file:
+        YAML(typ="safe", pure=True).dump(data, file)
+    shutil.copytree(grammar_shards.parent, "results/tokenize/bert")
+    assert (
+        information.main(
+            ["--tokenizer", "bert", "--tokens", "results/tokenize/bert", "--out", "results/information/bert"]
+        )
+        == 0
+    )
+    return tmp_path
+
+
+def _arguments(stage: str, arm: str, out: str = "results") -> list[str]:
+    inputs = ["--tokens", "results/tokenize/bert", "--information", "results/information/bert"]
+    model = [] if stage == "train" else ["--model", f"{out}/train/{arm}/model"]
+    return [
+        "--arm",
+        arm,
+        *model,
+        *inputs,
+        "--out",
+        f"{out}/{stage}/{arm}",
+        "--timing",
+        f"{out}/timing/{stage}/{arm}.json",
+    ]
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "timing" not in path.parts
+    }
+
+
+def test_an_arm_from_training_to_text_twice_the_same(project: Path) -> None:
+    for out in ("results", "again"):
+        assert train.main(_arguments("train", "spindle", out)) == 0
+        assert evaluate.main(_arguments("evaluate", "spindle", out)) == 0
+        assert sample.main(_arguments("sample", "spindle", out)) == 0
+    for stage in ("train", "evaluate", "sample"):
+        first, second = _files(project / "results" / stage), _files(project / "again" / stage)
+        assert first
+        assert first == second
+    assert not list((project / ".checkpoints").iterdir())
+
+    scored = json.loads((project / "results/evaluate/spindle/metrics.json").read_text())
+    assert {name: figure["is_bound"] for name, figure in scored["protocols"].items()} == {
+        "valid": True,
+        "oracle": False,
+        "released": False,
+    }
+    assert set(scored["orders"]) == {"linear", "spindle_0.3"}
+    columns = pq.read_table(project / "results/evaluate/spindle/sentences.parquet").to_pydict()
+    assert len(columns["valid"]) == scored["sentences"]
+    mean = sum(columns["valid"]) / len(columns["valid"])
+    assert mean == pytest.approx(scored["protocols"]["valid"]["nats_per_sentence"]["value"])
+    rows = [json.loads(line) for line in (project / "results/sample/spindle/samples.jsonl").read_text().splitlines()]
+    assert [row["index"] for row in rows] == list(range(8))
+    assert all("[MASK]" not in row["text"] and row["length"] == 12 for row in rows)
+    told = json.loads((project / "results/timing/train/spindle.json").read_text())
+    assert told["tokens_per_second"] > 0
+    assert told["peak_memory_mb"] > 0
+
+
+def test_speed_measures_every_arm(project: Path) -> None:
+    for arm in ("linear", "spindle"):
+        assert train.main(_arguments("train", arm)) == 0
+    inputs = ["--train", "results/train", "--tokenize", "results/tokenize", "--information", "results/information"]
+    assert speed.main([*inputs, "--out", "results/speed"]) == 0
+    told = json.loads((project / "results/speed/metrics.json").read_text())
+    assert {arm: [row["num_steps"] for row in rows] for arm, rows in told["arms"].items()} == {
+        "linear": [2, 4],
+        "spindle": [2, 4],
+    }
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate", "sample"])
+def test_an_unknown_arm_is_named(project: Path, stage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main = {"train": train.main, "evaluate": evaluate.main, "sample": sample.main}[stage]
+    assert main(_arguments(stage, "nobody")) == 1
+    error = capsys.readouterr().err.strip()
+    assert error == f"error: {stage}@nobody: --arm: found 'nobody'; expected one of linear, spindle"
+
+
+def test_a_changed_shard_is_refused_before_training(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shard = next((project / "results/tokenize/bert/shards").glob("train-*.arrow"))
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(bytes(data))
+    assert train.main(_arguments("train", "linear")) == 1
+    assert "changed since the manifest" in capsys.readouterr().err
+    assert not (project / "results/train").exists()
+
+
+def test_an_untrained_arm_is_not_scored(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate.main(_arguments("evaluate", "linear")) == 1
+    assert "no such folder; expected the trained model of arm linear" in capsys.readouterr().err
+
+
+def test_sentences_longer_than_the_backbone_are_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("max_position_embeddings: 64", "max_position_embeddings: 8"))
+    assert train.main(_arguments("train", "linear")) == 1
+    assert "lower tokenize.max_length" in capsys.readouterr().err

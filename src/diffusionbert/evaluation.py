@@ -100,3 +100,10 @@ def _scores(reveal: list[list[Array]], timing: list[list[Array]], order: NDArray
         timed.sum(0),
         monte_carlo_standard_error=float(np.sqrt(variance)) / num_sentences,
     )
+
+
+def mean_and_interval(nats: Array) -> tuple[float, float, float]:
+    """The mean nats per sentence and its 95 % interval over sentences, by the normal approximation."""
+    half = 1.96 * float(nats.std(ddof=1)) / np.sqrt(len(nats)) if len(nats) > 1 else 0.0
+    mean = float(nats.mean())
+    return mean, float(mean - half), float(mean + half)

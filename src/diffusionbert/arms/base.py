@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -70,6 +70,7 @@ class Figure:
     schedule: str
 
 
+@runtime_checkable
 class Scorer(Protocol):
     """Scores a batch under every figure at once, for one draw of the forward process."""
 
@@ -81,6 +82,7 @@ class Scorer(Protocol):
         ...
 
 
+@runtime_checkable
 class Arm(Protocol):
     """One row of the ablation, ready to train, score, sample and save."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from diffusionbert.diffusion.truncation import Truncation, draw_tokens
 from diffusionbert.shapes import Bool, Float, Int
 
 
+@runtime_checkable
 class Predictor(Protocol):
     """A denoiser in two halves, so that the head runs only where a prediction is wanted."""
 

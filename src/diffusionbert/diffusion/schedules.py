@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from torch import Tensor
 from diffusionbert.shapes import Bool, Float, Int
 
 
+@runtime_checkable
 class Schedule(Protocol):
     """What the process, the bound and the samplers ask of a schedule; T is `num_steps`."""
 
@@ -183,7 +184,7 @@ class Spindle:
     num_steps: int
     information: Float[Tensor, V]
     spindle_lambda: float
-    mean: Literal["corpus", "sentence"]
+    mean: str  # "corpus" or "sentence"
     corpus_mean: float = math.nan
 
     def __post_init__(self) -> None:

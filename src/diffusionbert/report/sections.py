@@ -113,7 +113,7 @@ def _objectives(results: Results) -> str:
 
 
 def _training(arm: ArmResults) -> list[str]:
-    keys = ("steps", "tokens_seen", "parameters", "loss_nats_per_token", "valid_nats_per_sentence")
+    keys = ("steps", "tokens_seen", "parameters", "loss_nats_per_token", "validation_nats_per_sentence")
     return [arm.label, *(NOT_RUN if arm.train is None else number(arm.train.get(key)) for key in keys)]
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
-from diffusionbert.config import Runtime
+from diffusionbert.config import Arm, Params, Runtime
 from diffusionbert.corpus.shards import Shards
 from diffusionbert.corpus.statistics import InformationTable, read_information
+from diffusionbert.memory import keep_freed_memory
 from diffusionbert.stages.shell import Context
 
 
@@ -27,6 +28,7 @@ class Machine:
     def prepare(cls, runtime: Runtime) -> Machine:
         """Sets torch's threads and picks the device. Raises ValueError when cuda is asked for and absent."""
         torch.set_num_threads(runtime.threads)
+        keep_freed_memory()
         if runtime.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("runtime.device: found 'cuda', and torch sees no GPU; expected 'auto' or 'cpu' here")
         wanted = runtime.device
@@ -42,6 +44,13 @@ class Machine:
     def autocast(self) -> Callable[[], AbstractContextManager[Any]]:
         enabled = self.dtype == "bfloat16"
         return lambda: torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def named_arm(params: Params, name: str) -> Arm:
+    """The row of an arm. Raises ValueError when params.yaml has none of this name."""
+    if name not in params.arms:
+        raise ValueError(f"--arm: found '{name}'; expected one of {', '.join(sorted(params.arms))}")
+    return params.arms[name]
 
 
 def tokens_of(context: Context) -> tuple[Shards, InformationTable]:

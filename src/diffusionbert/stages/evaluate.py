@@ -19,8 +19,7 @@ from diffusionbert.evaluation import Scores, evaluate
 from diffusionbert.files import replacing, write_json
 from diffusionbert.metrics.perplexity import figures
 from diffusionbert.stages import shell
-from diffusionbert.stages.compute import Machine, tokens_of
-from diffusionbert.stages.train import named_arm
+from diffusionbert.stages.compute import Machine, named_arm, tokens_of
 
 
 def _body(context: shell.Context) -> None:

@@ -19,8 +19,7 @@ from diffusionbert.diffusion.truncation import Truncation
 from diffusionbert.files import write_json, write_text
 from diffusionbert.progress import track
 from diffusionbert.stages import shell
-from diffusionbert.stages.compute import Machine, tokens_of
-from diffusionbert.stages.train import named_arm
+from diffusionbert.stages.compute import Machine, named_arm, tokens_of
 
 TRAJECTORY_LINES = 9
 

@@ -27,6 +27,7 @@ def _body(context: shell.Context) -> None:
     check(params)
     machine = Machine.prepare(params.runtime)
     rows: dict[str, list[dict[str, Any]]] = {}
+    truncation = Truncation(params.sample.temperature, params.sample.top_k, params.sample.top_p)
     for name, row in params.arms.items():
         shards = Shards.open(paths["tokenize"] / row.tokenizer / "shards")
         table = read_information(paths["information"] / row.tokenizer / "table.parquet", shards.special)
@@ -36,13 +37,13 @@ def _body(context: shell.Context) -> None:
         if settings.length > arm.max_length:
             raise ValueError(f"speed.length: found {settings.length}; arm {name} holds at most {arm.max_length} tokens")
         steps = track(settings.num_steps, label=f"speed of {name}")
-        rows[name] = [_measured(arm, num_steps, settings, machine) for num_steps in steps]
+        rows[name] = [_measured(arm, num_steps, settings, truncation, machine) for num_steps in steps]
     settings = params.speed
     told = {"length": settings.length, "num_samples": settings.num_samples, "repeats": settings.repeats}
     write_json(paths["out"] / "metrics.json", {**machine.described, **told, "arms": rows})
 
 
-def _measured(arm: Arm, num_steps: int, settings: Speed, machine: Machine) -> dict[str, Any]:
+def _measured(arm: Arm, num_steps: int, settings: Speed, truncation: Truncation, machine: Machine) -> dict[str, Any]:
     """One warm-up run, then `repeats` timed ones, per sentence of a batch of `num_samples`."""
     seconds, calls = [], 0
     for repeat in range(settings.repeats + 1):
@@ -51,7 +52,7 @@ def _measured(arm: Arm, num_steps: int, settings: Speed, machine: Machine) -> di
         _settle(machine)
         start = time.perf_counter()
         with machine.autocast():
-            *_, last = arm.sample(lengths, num_steps, Truncation(), rng)
+            *_, last = arm.sample(lengths, num_steps, truncation, rng)
         _settle(machine)
         seconds.append((time.perf_counter() - start) / settings.num_samples)
         calls = last.calls

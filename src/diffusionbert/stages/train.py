@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 import diffusionbert
@@ -22,16 +21,14 @@ from diffusionbert.checkpoint import Checkpoint
 from diffusionbert.config import Params
 from diffusionbert.corpus.batches import Stream, in_order_of_length
 from diffusionbert.corpus.shards import Shards
-from diffusionbert.evaluation import evaluate
+from diffusionbert.evaluation import evaluate, mean_and_interval
 from diffusionbert.files import replacing, sha256, write_json, write_text
-from diffusionbert.metrics.perplexity import mean_interval
 from diffusionbert.stages import shell
-from diffusionbert.stages.compute import Machine, tokens_of
+from diffusionbert.stages.compute import Machine, named_arm, tokens_of
 from diffusionbert.training import Settings, train
 
 CHECKPOINTS = Path(".checkpoints")
-ROOMS = ("arms", "corpus", "denoisers", "diffusion", "training.py")  # the code a checkpoint belongs to
-RESAMPLES = 1000
+ROOMS = ("arms", "corpus", "denoisers", "diffusion", "evaluation.py", "training.py")  # the code a checkpoint belongs to
 
 
 def _body(context: shell.Context) -> None:
@@ -56,7 +53,7 @@ def _body(context: shell.Context) -> None:
         device=machine.device,
         autocast=machine.autocast,
         checkpoint=checkpoint,
-        validate=lambda: _validate(arm, shards, params, machine),
+        validate=lambda: _validate(arm, shards, params, row.seed, machine),
         log=lambda values, step: context.journal.metrics(values, step),
         label=f"train@{name}",
     )
@@ -74,23 +71,16 @@ def _body(context: shell.Context) -> None:
         "tokens_seen": history.tokens_seen,
         "parameters": sum(parameter.numel() for parameter in arm.module.parameters()),
         "loss_nats_per_token": history.losses[-1]["loss_nats_per_token"],
-        "valid_nats_per_sentence": history.validation[-1]["nats_per_sentence"],
+        "validation_nats_per_sentence": history.validation[-1]["nats_per_sentence"],
         **machine.described,
     }
     write_json(out / "metrics.json", metrics)
-    numbers = ("tokens_seen", "parameters", "loss_nats_per_token", "valid_nats_per_sentence")
+    numbers = ("tokens_seen", "parameters", "loss_nats_per_token", "validation_nats_per_sentence")
     context.journal.metrics({name: metrics[name] for name in numbers})
     checkpoint.remove()
 
 
-def named_arm(params: Params, name: str) -> Any:
-    """The row of an arm. Raises ValueError when params.yaml has none of this name."""
-    if name not in params.arms:
-        raise ValueError(f"--arm: found '{name}'; expected one of {', '.join(sorted(params.arms))}")
-    return params.arms[name]
-
-
-def _validate(arm: Arm, shards: Shards, params: Params, machine: Machine) -> dict[str, float]:
+def _validate(arm: Arm, shards: Shards, params: Params, seed: int, machine: Machine) -> dict[str, float]:
     """The arm's own bound on the first sentences of the valid split: mean nats per sentence and its 95 % interval."""
     settings = params.train
     scorer = arm.scorer([], 0.0)
@@ -104,13 +94,13 @@ def _validate(arm: Arm, shards: Shards, params: Params, machine: Machine) -> dic
             batches,
             num_strata=settings.valid_strata,
             num_eval_steps=None,
-            seed=params.evaluate.seed,
+            seed=seed,
             device=machine.device,
             label="validation",
             figures=(chosen,),
         )
-    interval = mean_interval(scores[chosen].nats, np.random.default_rng(params.evaluate.seed), RESAMPLES)
-    return {"nats_per_sentence": interval.value, "low": interval.low, "high": interval.high}
+    mean, low, high = mean_and_interval(scores[chosen].nats)
+    return {"nats_per_sentence": mean, "low": low, "high": high}
 
 
 def run_key(params: Params, name: str, shards: Shards, information: Path) -> str:
@@ -121,7 +111,6 @@ def run_key(params: Params, name: str, shards: Shards, information: Path) -> str
         "runtime": params.runtime.model_dump(),
         "arm": row.model_dump(exclude={"label", "baseline"}),
         "backbone": params.backbones[row.backbone].model_dump(),
-        "evaluate": [params.evaluate.seed, params.evaluate.batch_size],
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     digest.update(shards.key.encode() + sha256(information).encode() + torch.__version__.encode())

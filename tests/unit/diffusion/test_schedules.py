@@ -21,7 +21,7 @@ from diffusionbert.diffusion.schedules import (
 INFORMATION = torch.tensor([1.0, 2.0, 4.0, math.nan], dtype=torch.float64)
 
 
-def test_linear_is_one_minus_t_over_T() -> None:
+def test_linear_falls_by_one_over_num_steps() -> None:
     alpha = Linear(4).alpha_bar_of_vocabulary(torch.arange(5))
     assert alpha.dtype == torch.float64
     assert alpha[:, 0].tolist() == [1, 0.75, 0.5, 0.25, 0]

@@ -98,7 +98,7 @@ def write_arm(folder: Path, name: str, number: int) -> None:
     write_json(
         folder / "train" / name / "metrics.json",
         {"arm": name, "system": "absorbing", "steps": 1000, "tokens_seen": 812_345, "sentences_seen": 32_000}
-        | {"parameters": 4_416_698, "loss_nats_per_token": 5.1, "valid_nats_per_sentence": nats, **PLACE},
+        | {"parameters": 4_416_698, "loss_nats_per_token": 5.1, "validation_nats_per_sentence": nats, **PLACE},
     )
     rng = np.random.default_rng(number)
     losses = 5 + 4 * np.exp(-np.arange(50) / 12) + rng.normal(0, 0.08, 50)

@@ -30,17 +30,17 @@ TOLERANCES = {
     "*": 0.0,
     "information/*": 1e-9,
     "spindle/*": 1e-9,
-    "train/*": 0.02,
+    "train/*": 0.01,
     "train/*/steps": 0.0,
     "train/*/*_seen": 0.0,
     "train/*/parameters": 0.0,
-    "evaluate/*/nats_per_sentence/*": 0.03,
-    "evaluate/*/reveal_nats_per_sentence": 0.03,
+    "evaluate/*/nats_per_sentence/*": 0.005,
+    "evaluate/*/reveal_nats_per_sentence": 0.005,
     "evaluate/*/timing_nats_per_sentence": 0.03,
-    "evaluate/*/monte_carlo_standard_error_nats": 0.3,
-    "evaluate/*/perplexity_per_*": 0.15,
+    "evaluate/*/monte_carlo_standard_error_nats": 0.1,
+    "evaluate/*/perplexity_per_*": 0.03,
     "metrics/arms/*": 0.3,
-    "metrics/paired/*": 0.5,
+    "metrics/paired/*": 0.2,
 }
 FLOOR = 0.05  # in a figure's own unit, for figures whose tolerance is above 1e-6
 NO_FIGURE = ("seconds", "per_second", "memory", "text", "tokens_per_second")  # of the machine, or no number

@@ -267,4 +267,15 @@ def test_mixed_and_equal_steps_share_weights_only_where_they_may() -> None:
     terms = valid_terms(mixed, schedule)
     others = torch.tensor([True, True, False, True, True, True])
     torch.testing.assert_close(terms.total[others], shared.total[others], rtol=1e-12, atol=1e-12)
+    own = slice(2, 3)
+    alone = dataclasses.replace(
+        mixed,
+        x0=step.x0[own],
+        counted=step.counted[own],
+        masked=step.masked[own],
+        s=mixed.s[own],
+        t=mixed.t[own],
+        logits=step.logits[step.masked.nonzero()[:, 0] == 2],
+    )
+    torch.testing.assert_close(valid_terms(alone, schedule).total, terms.total[own], rtol=1e-12, atol=1e-12)
     assert not torch.isclose(terms.total[2], shared.total[2])

@@ -89,7 +89,7 @@ def assign_split(document: Document, corpus: config.Corpus) -> str:
     if document.published == "test":
         return "test"
     u = int(_hash(document.identity, corpus.seed, b"split"), 16) / 2**64
-    test_share = corpus.test_share or 0.0  # none for lm1b
+    test_share = 0.0 if document.published == "train" else corpus.test_share or 0.0
     if u < test_share:
         return "test"
     return "valid" if u < test_share + corpus.valid_share else "train"

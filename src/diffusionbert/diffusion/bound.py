@@ -188,9 +188,11 @@ def released_terms(step: Step, schedule: ReleasedSpindle, *, mask_in_softmax: in
     keep = keep[step.masked]
     mass_on_mask = (step.logits[:, mask_in_softmax] - step.target_logits).double().sub(surprise).exp()
     normaliser = (1 - mass_on_mask) * (beta * keep + 1 - keep) + mass_on_mask
-    naming = -(beta * keep).log() + surprise + normaliser.log()
-    staying = -((1 - keep) * (1 - mass_on_mask) + mass_on_mask).log() + normaliser.log()
+    # k clipped to 0 cannot be revealed, and s = 0 leaves nothing masked: finite stand-ins there, weighted 0 below
+    naming = -torch.where(keep > 0, beta * keep, 1.0).log() + surprise + normaliser.log()
     last = step.s.unsqueeze(-1).expand(step.x0.shape)[step.masked] <= 0
+    still_masked = torch.where(last, 1.0, (1 - keep) * (1 - mass_on_mask) + mass_on_mask)
+    staying = -still_masked.log() + normaliser.log()
     divergence = torch.special.xlogy(revealed, revealed) + torch.special.xlogy(1 - revealed, 1 - revealed)
     term = revealed * naming + torch.where(last, 0.0, (1 - revealed) * staying) + divergence
     return Terms(step.per_sentence(term), _no_timing(step))

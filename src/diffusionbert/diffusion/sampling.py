@@ -193,6 +193,8 @@ def first_hitting(
     tau = torch.where(masked, steps[index], 0)
     cached = _Cached(predictor, canvas.lengths)
     log_weights = torch.zeros(1, len(candidates), device=xt.device)
+    if not bool(masked.any()):
+        yield State(0, xt.clone(), 0)
     while bool((tau > 0).any()):
         current = tau.amax(-1)
         chosen = (tau == current[:, None]) & (tau > 0)

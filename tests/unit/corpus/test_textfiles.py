@@ -27,7 +27,7 @@ def _write(path: Path) -> Path:
         case [".txt"]:
             path.write_bytes(lines)
         case [".txt", ".gz"]:
-            path.write_bytes(gzip.compress(lines))
+            path.write_bytes(gzip.compress(lines, mtime=0))
         case [".jsonl"]:
             path.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
         case [".parquet"]:
@@ -59,7 +59,7 @@ def test_unit_and_identity(tmp_path: Path) -> None:
         ("a.txt.gz", b"no gzip", r"a\.txt\.gz: not a whole gzip file"),
         (
             "a.txt.gz",
-            gzip.compress(b"long enough to be cut" * 50)[:-12],
+            gzip.compress(b"long enough to be cut" * 50, mtime=0)[:-12],
             r"a\.txt\.gz: not a whole gzip file",
         ),
         ("a.jsonl", b'{"text": "x"}\n{"text"\n', r"a\.jsonl: line 2 is not JSON"),

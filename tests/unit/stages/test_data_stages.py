@@ -133,8 +133,8 @@ def test_lambda_0_is_linear_and_clips_nothing(params: Callable[..., Path], tmp_p
     ("change", "message"),
     [
         (
-            {"source": "files", "files": {"paths": ["nowhere.txt"]}},
-            "error: corpus: nowhere.txt: no such file",
+            {"source": "files", "files": {"paths": ["corpora/nowhere.txt"]}},
+            "error: corpus: corpora/nowhere.txt: no such file",
         ),
         ({"cleaning": {"min_words": 119}}, "error: corpus: corpus.grammar: no sentence left after cleaning"),
         ({"valid_share": 1e-9}, "error: corpus: corpus: split 'valid' has no documents"),

@@ -64,7 +64,7 @@ def results(tmp_path: Path) -> Path:
 
 
 def run(results: Path) -> int:
-    paths = [f"--{name}={results / name}" for name in ("corpus", "tokenize", "evaluate", "sample", "out")]
+    paths = [f"--{name}={results / name}" for name in ("corpus", "evaluate", "sample", "out")]
     return main([*paths, f"--params={results / 'params.yaml'}"])
 
 

@@ -153,7 +153,7 @@ def test_settings_that_contradict_are_refused(change: dict[str, Any], message: s
 
 
 def test_another_vocabulary_is_refused(shards: Shards) -> None:
+    arm = small_arm(shards, LINEAR)
+    arm.denoiser.model.config.vocab_size = 7
     with pytest.raises(ValueError, match="vocabulary of 7 and the token shards one of"):
-        arm = small_arm(shards, LINEAR)
-        arm.denoiser.model.config.vocab_size = 7
         type(arm)(arm.settings, arm.denoiser.model, arm.vocabulary, shards.tokenizer_folder)

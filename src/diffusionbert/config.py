@@ -19,8 +19,8 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
-NonNegative = Annotated[float, Field(ge=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class ConfigError(ValueError):
@@ -111,7 +111,7 @@ class Tokenizer(Section):
     package: str | None = None
     folder: str | None = None
     name: str | None = None
-    vocab_size: Positive | None = None
+    vocab_size: Annotated[int, Field(ge=1, le=65_536)] | None = None  # token ids are stored in 16 bits
 
     @model_validator(mode="after")
     def _source_is_described(self) -> Tokenizer:
@@ -175,6 +175,12 @@ class Train(Section):
     valid_strata: Positive = 8
     checkpoint_every: Positive = 100
 
+    @model_validator(mode="after")
+    def _warmup_is_part_of_the_run(self) -> Train:
+        if self.warmup > self.steps:
+            raise ValueError(f"warmup is {self.warmup}; expected at most steps = {self.steps}")
+        return self
+
 
 class Arm(Section):
     """One row of the ablation: what every arm has, and under `settings` what its system may be set to.
@@ -201,9 +207,16 @@ class Evaluate(Section):
     orders: list[NonNegative] = []  # lambdas of the corpus-mean spindle under which every arm is scored `valid`
     released_lambda: NonNegative = 0.3
 
+    @model_validator(mode="after")
+    def _orders_have_names_of_their_own(self) -> Evaluate:
+        names = [f"{spindle_lambda:g}" for spindle_lambda in self.orders]
+        if len(set(names)) < len(names):
+            raise ValueError(f"orders are {self.orders}; expected lambdas that differ in six digits")
+        return self
+
 
 class Sample(Section):
-    num_samples: Positive
+    num_samples: Annotated[int, Field(ge=8)]  # two halves, each scored against at least three others
     length: Positive
     num_steps: Positive
     temperature: PositiveFloat = 1.0
@@ -259,6 +272,10 @@ class Params(Section):
             known(f"arms.{name}.tokenizer", arm.tokenizer, "tokenizers", self.tokenizers)
             known(f"arms.{name}.backbone", arm.backbone, "backbones", self.backbones)
             known(f"arms.{name}.baseline", arm.baseline, "arms", self.arms)
+            if arm.baseline == name:
+                raise ValueError(f"arms.{name}.baseline is the arm itself; expected another arm or none")
+            if name == "real_text":
+                raise ValueError("arms.real_text: the name is taken by the real text that samples are scored beside")
         for name, tokenizer in self.tokenizers.items():
             known(f"tokenizers.{name}.package", tokenizer.package, "packages", self.packages)
         for name, backbone in self.backbones.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)  # a write, unlike an open, names no file when it fails
 
 
 @contextmanager
@@ -25,11 +28,14 @@ def replacing(path: Path) -> Iterator[Path]:
         if path.is_dir():
             shutil.rmtree(path)
         os.replace(aside, path)
-    except BaseException:
+    except BaseException as error:
         if aside.is_dir():
             shutil.rmtree(aside, ignore_errors=True)
         else:
             aside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+            what = f"{path} could not be written ({error.strerror}); what it held is kept. Make room and run again"
+            raise OSError(error.errno, what) from None
         raise
 
 

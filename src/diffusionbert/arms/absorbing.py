@@ -235,7 +235,19 @@ def _valid_under(schedule: Schedule) -> Scoring:
 
 def _same_process(first: Schedule, second: Schedule) -> bool:
     """Whether two schedules noise alike, so that one pass of the denoiser serves both."""
-    return described(first) == described(second)
+    return _process(first) == _process(second)
+
+
+def _process(schedule: Schedule) -> tuple[str, int, float, str]:
+    """What tells one forward process of an arm from another; a spindle of lambda 0 is the linear one."""
+    name, spindle_lambda, mean = type(schedule).__name__, 0.0, ""
+    if isinstance(schedule, Spindle):
+        spindle_lambda, mean = schedule.spindle_lambda, schedule.mean
+        if spindle_lambda == 0:
+            name, mean = Linear.__name__, ""
+    if isinstance(schedule, ReleasedSpindle):
+        spindle_lambda = schedule.spindle_lambda
+    return name, schedule.num_steps, spindle_lambda, mean
 
 
 def _is_bound(protocol: str, schedule: Schedule) -> bool:

@@ -68,7 +68,10 @@ class Stream:
 
     def batch(self, step: int) -> Batch:
         pool, place = divmod(step, BATCHES_PER_POOL)
-        return collate(self.split, self._pool(pool)[place], self.pad_id)
+        index = self._pool(pool)[place]
+        # within a batch the rows stand in no order: the stratified steps go by row, and must not go by length
+        rows = np.random.default_rng([self.seed, 2, step]).permutation(self.batch_size)
+        return collate(self.split, index[rows], self.pad_id)
 
     def _pool(self, pool: int) -> NDArray[np.int64]:
         """(batches, batch_size) sentence indices: one stretch of the shuffled epochs, bucketed by length."""

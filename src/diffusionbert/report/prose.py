@@ -20,8 +20,8 @@ PROTOCOL_LIST = [
     "**released**: what the published code computes. As oracle, and moreover the posterior takes the plain "
     "schedule's rate while the keep probability takes the spindle's, so that a word's terms no longer add "
     "up to weight one: rare, costly words count for less, frequent ones for more. The release's own keep "
-    "probability and its own lambda are used, whatever the arm was trained with, so a linear arm's "
-    "released figure moves too.",
+    "probability and its own lambda are used for a spindle arm, and lambda 0 for the others, where it "
+    "is the linear schedule.",
 ]
 
 NOT_BOUNDS = [

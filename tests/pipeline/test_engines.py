@@ -155,7 +155,7 @@ def test_snakemake_reports(pair: tuple[Project, Project]) -> None:
 
 
 def long_training(data: Any) -> None:
-    data["train"] |= {"steps": 400, "checkpoint_every": 20, "valid_every": 200}
+    data["train"] |= {"steps": 200, "checkpoint_every": 20, "valid_every": 200}
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,7 @@ class Runtime(Section):
     threads: Positive = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
+    logits_budget_mb: Positive = 128
 
 
 class Package(Section):

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffusionbert.arms.base import Arm, Draw
+from diffusionbert.arms.base import Arm, Draw, Loss
 from diffusionbert.checkpoint import Checkpoint
 from diffusionbert.corpus.batches import Batch, Stream
 from diffusionbert.diffusion.absorbing import low_discrepancy_steps
@@ -93,16 +93,15 @@ def train(
     module.train()
     for step in track(range(first, settings.steps), label=label, total=settings.steps, done=first):
         batch = stream.batch(step)
-        terms = _terms(arm, batch, step, seed, settings, device, autocast)
-        loss = torch.stack(list(terms.values())).sum()
+        loss = _loss(arm, batch, step, seed, settings, device, autocast)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.total.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(module.parameters(), settings.grad_clip)
-        _finite(loss, norm, step, batch)
+        _finite(loss.total, norm, step, batch)
         optimizer.step()
         schedule.step()
         history.tokens_seen += int(batch.lengths.sum())
-        window.append({name: float(term.detach()) for name, term in terms.items()})
+        window.append({name: float(term) for name, term in loss.terms.items()})
         done = step + 1
         if done % settings.log_every == 0 or done == settings.steps:
             history.losses.append(_averages(window, done, float(schedule.get_last_lr()[0])))
@@ -143,9 +142,9 @@ def rate_multiplier(step: int, settings: Settings) -> float:
     return 1.0
 
 
-def _terms(
+def _loss(
     arm: Arm, batch: Batch, step: int, seed: int, settings: Settings, device: torch.device, autocast: Autocast
-) -> dict[str, Tensor]:
+) -> Loss:
     draw = draw_for(arm, batch, step, seed).to(device)
     with autocast():
         if step < settings.warmup:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from diffusionbert.arms.base import Draw
+from diffusionbert.arms.base import Draw, Loss
 from diffusionbert.checkpoint import Checkpoint
 from diffusionbert.corpus.batches import Batch, Stream
 from diffusionbert.corpus.shards import Shards
@@ -101,9 +101,9 @@ def test_a_loss_that_is_not_finite_names_step_and_sentences(shards: Shards, tmp_
     arm = small_arm(shards, LINEAR)
     whole, calls = arm.loss, iter(range(100))
 
-    def loss(batch: Batch, draw: Draw) -> dict[str, torch.Tensor]:
-        terms = whole(batch, draw)
-        return {name: term * (float("nan") if next(calls) == 4 else 1.0) for name, term in terms.items()}
+    def loss(batch: Batch, draw: Draw) -> Loss:
+        found = whole(batch, draw)
+        return Loss(found.total * (float("nan") if next(calls) == 4 else 1.0), found.terms)
 
     arm.loss = loss  # type: ignore[method-assign]
     with pytest.raises(ValueError, match=r"the loss is nan at step 4, batch of train sentences \d+"):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from diffusionbert.arms.base import Draw, Figure, Vocabulary
+from diffusionbert.arms.base import Draw, Figure, Loss, Vocabulary
 from diffusionbert.corpus.batches import Batch
+from diffusionbert.denoisers.chunked import sentences_within, summed_in_chunks
 from diffusionbert.denoisers.masked import Framing, MaskedDenoiser
 from diffusionbert.diffusion.absorbing import absorb
 from diffusionbert.diffusion.bound import (
@@ -36,6 +37,7 @@ from diffusionbert.diffusion.truncation import Truncation
 from diffusionbert.files import write_json
 
 AUXILIARY_WEIGHT = 0.01  # the release's hybrid_lambda: cross-entropy at every real position
+LOGITS_BUDGET_MB = 128  # on a CPU less is slower and more is no faster
 MLM_SHARE = 0.15  # BERT's share of masked positions, for the warm-up
 
 
@@ -94,11 +96,26 @@ def described(schedule: Schedule) -> str:
     return f"{name}, T = {schedule.num_steps}"
 
 
+@dataclass(frozen=True)
+class _Noised:
+    """Where a batch is [MASK], (B, L), and what the encoder made of it, (B, L, H)."""
+
+    masked: Tensor
+    hidden: Tensor
+
+
 class Absorbing:
     """An arm of absorbing diffusion; satisfies `arms.base.Arm`."""
 
-    def __init__(self, settings: Settings, model: Any, vocabulary: Vocabulary, tokenizer_folder: Path) -> None:
-        """`model` is a Hugging Face masked LM over the vocabulary.
+    def __init__(
+        self,
+        settings: Settings,
+        model: Any,
+        vocabulary: Vocabulary,
+        tokenizer_folder: Path,
+        logits_budget_mb: int = LOGITS_BUDGET_MB,
+    ) -> None:
+        """`model` is a Hugging Face masked LM over the vocabulary; no more logits are held at once than fit the budget.
 
         Raises ValueError when the model's vocabulary is not the tokenizer's.
         """
@@ -111,6 +128,7 @@ class Absorbing:
         self.settings = settings
         self.vocabulary = vocabulary
         self.tokenizer_folder = tokenizer_folder
+        self.logits_budget_mb = logits_budget_mb
         self.schedule = schedule_of(settings, vocabulary)
         self.denoiser = MaskedDenoiser(model, Framing(vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id))
 
@@ -130,53 +148,89 @@ class Absorbing:
     def max_length(self) -> int:
         return self.denoiser.max_length
 
-    def step(self, batch: Batch, draw: Draw, schedule: Schedule) -> Step:
-        """Noises the batch and asks the denoiser at the masked positions."""
+    def steps(self, batch: Batch, draw: Draw, schedule: Schedule) -> Iterator[Step]:
+        """Noises the batch and asks the denoiser at the masked positions, as many sentences at once as fit the budget."""
         mean = schedule.sentence_mean(batch.tokens, batch.counted)
-        alpha_bar = schedule.alpha_bar(draw.t, batch.tokens, mean)
-        xt, masked = absorb(batch.tokens, alpha_bar, draw.uniforms, batch.counted, self.vocabulary.mask_id)
-        logits = self.denoiser.predict(self.denoiser.encode(xt, batch.lengths, draw.t), masked)
-        return Step(batch.tokens, batch.counted, masked, draw.s, draw.t, logits, self.vocabulary.candidates)
+        noised = self._noised(batch, draw, schedule.alpha_bar(draw.t, batch.tokens, mean))
+        for chunk in self._chunks(noised.masked):
+            yield self._step(batch, draw, noised.masked, noised.hidden[chunk], chunk)
 
-    def loss(self, batch: Batch, draw: Draw) -> dict[str, Tensor]:
+    def _noised(self, batch: Batch, draw: Draw, alpha_bar: Tensor) -> _Noised:
+        xt, masked = absorb(batch.tokens, alpha_bar, draw.uniforms, batch.counted, self.vocabulary.mask_id)
+        return _Noised(masked, self.denoiser.encode(xt, batch.lengths, draw.t))
+
+    def _chunks(self, rows: Tensor) -> list[slice]:
+        return sentences_within(rows.sum(-1), rows.numel(), self.vocabulary.size, self.logits_budget_mb)
+
+    def _step(self, batch: Batch, draw: Draw, masked: Tensor, hidden: Tensor, chunk: slice) -> Step:
+        """The step of the chunk's sentences, whose hidden states are given."""
+        logits = self.denoiser.predict(hidden, masked[chunk])
+        return Step(
+            batch.tokens[chunk],
+            batch.counted[chunk],
+            masked[chunk],
+            draw.s[chunk],
+            draw.t[chunk],
+            logits,
+            self.vocabulary.candidates,
+        )
+
+    def _loss(self, rows: Tensor, hidden: Tensor, terms: Callable[[Tensor, slice], dict[str, Tensor]]) -> Loss:
+        """Sums terms over chunks of sentences; `rows` marks the positions whose logits they take."""
+        return Loss(*summed_in_chunks(hidden, self.denoiser.parameters(), self._chunks(rows), terms))
+
+    def loss(self, batch: Batch, draw: Draw) -> Loss:
         if self.settings.objective == "released":
             return self._released_loss(batch, draw)
-        step = self.step(batch, draw, self.schedule)
-        tokens = batch.lengths.sum()
+        mean = self.schedule.sentence_mean(batch.tokens, batch.counted)
+        noised = self._noised(batch, draw, self.schedule.alpha_bar(draw.t, batch.tokens, mean))
         if self.settings.objective == "cross_entropy":
-            return {"reveal": negative_log_prediction(step).double().sum() / step.masked.sum().clamp(min=1)}
-        terms = (valid_terms if self.settings.objective == "valid" else oracle_terms)(step, self.schedule)
-        scale = self.num_steps / tokens  # one of T steps was drawn: T times it estimates the sum
-        named = {"reveal": terms.reveal.sum() * scale}
-        if not self.schedule.token_independent and self.settings.objective == "valid":
-            named["timing"] = terms.timing.sum() * scale
-        return named
+            return self._cross_entropy(batch, draw, noised)
+        scale = self.num_steps / batch.lengths.sum()  # one of T steps was drawn: T times it estimates the sum
+        timed = self.settings.objective == "valid" and not self.schedule.token_independent
 
-    def _released_loss(self, batch: Batch, draw: Draw) -> dict[str, Tensor]:
+        def terms(hidden: Tensor, chunk: slice) -> dict[str, Tensor]:
+            step = self._step(batch, draw, noised.masked, hidden, chunk)
+            nats = (valid_terms if self.settings.objective == "valid" else oracle_terms)(step, self.schedule)
+            named = {"reveal": nats.reveal.sum() * scale}
+            return named | {"timing": nats.timing.sum() * scale} if timed else named
+
+        return self._loss(noised.masked, noised.hidden, terms)
+
+    def _cross_entropy(self, batch: Batch, draw: Draw, noised: _Noised) -> Loss:
+        """Plain masked-LM cross-entropy, nats per masked token."""
+        scale = 1 / noised.masked.sum().clamp(min=1)
+
+        def terms(hidden: Tensor, chunk: slice) -> dict[str, Tensor]:
+            step = self._step(batch, draw, noised.masked, hidden, chunk)
+            return {"reveal": negative_log_prediction(step).double().sum() * scale}
+
+        return self._loss(noised.masked, noised.hidden, terms)
+
+    def _released_loss(self, batch: Batch, draw: Draw) -> Loss:
         """The release's: the two-outcome divergence, plus 0.01 cross-entropy at every real position, visible or not.
 
         Its softmax keeps [MASK]. The sums are per token here and per sentence there, a constant to Adam.
         """
-        schedule = self._released(self.settings.spindle_lambda)
+        schedule, mask_id = self._released(self.settings.spindle_lambda), self.vocabulary.mask_id
         mean = schedule.sentence_mean(batch.tokens, batch.counted)
-        alpha_bar = schedule.alpha_bar(draw.t, batch.tokens, mean)
-        mask_id = self.vocabulary.mask_id
-        xt, masked = absorb(batch.tokens, alpha_bar, draw.uniforms, batch.counted, mask_id)
-        logits = self.denoiser.predict(self.denoiser.encode(xt, batch.lengths, draw.t), batch.counted)
+        noised = self._noised(batch, draw, schedule.alpha_bar(draw.t, batch.tokens, mean))
         every_id = torch.ones_like(self.vocabulary.candidates)
-        step = Step(batch.tokens, batch.counted, masked, draw.s, draw.t, logits[masked[batch.counted]], every_id)
-        everywhere = Step(batch.tokens, batch.counted, batch.counted, draw.s, draw.t, logits, every_id)
         tokens = batch.lengths.sum()
-        divergence = released_terms(step, schedule, mask_in_softmax=mask_id).reveal.sum() / tokens
-        auxiliary = negative_log_prediction(everywhere).double().sum() / tokens
-        return {"reveal": divergence, "auxiliary": AUXILIARY_WEIGHT * auxiliary}
 
-    def warmup_loss(self, batch: Batch, draw: Draw) -> dict[str, Tensor]:
+        def terms(hidden: Tensor, chunk: slice) -> dict[str, Tensor]:
+            everywhere = replace(self._step(batch, draw, batch.counted, hidden, chunk), candidates=every_id)
+            masked = noised.masked[chunk]
+            step = replace(everywhere, masked=masked, logits=everywhere.logits[masked[batch.counted[chunk]]])
+            divergence = released_terms(step, schedule, mask_in_softmax=mask_id).reveal.sum() / tokens
+            auxiliary = negative_log_prediction(everywhere).double().sum() / tokens
+            return {"reveal": divergence, "auxiliary": AUXILIARY_WEIGHT * auxiliary}
+
+        return self._loss(batch.counted, noised.hidden, terms)
+
+    def warmup_loss(self, batch: Batch, draw: Draw) -> Loss:
         kept = torch.full_like(draw.uniforms, 1 - MLM_SHARE)
-        xt, masked = absorb(batch.tokens, kept, draw.uniforms, batch.counted, self.vocabulary.mask_id)
-        logits = self.denoiser.predict(self.denoiser.encode(xt, batch.lengths, draw.t), masked)
-        step = Step(batch.tokens, batch.counted, masked, draw.s, draw.t, logits, self.vocabulary.candidates)
-        return {"reveal": negative_log_prediction(step).double().sum() / masked.sum().clamp(min=1)}
+        return self._cross_entropy(batch, draw, self._noised(batch, draw, kept))
 
     def _released(self, spindle_lambda: float) -> ReleasedSpindle:
         return ReleasedSpindle(self.num_steps, log_frequency(self.vocabulary.counts), spindle_lambda)
@@ -272,8 +326,11 @@ class AbsorbingScorer:
         waiting = {name: self.scores[name] for name in names}
         while waiting:
             schedule = next(iter(waiting.values()))[0]
-            step = self.arm.step(batch, draw, schedule)
             alike = [name for name, (other, _) in waiting.items() if _same_process(schedule, other)]
+            chunks = [
+                {name: waiting[name][1](step) for name in alike} for step in self.arm.steps(batch, draw, schedule)
+            ]
             for name in alike:
-                results[name] = waiting.pop(name)[1](step)
+                del waiting[name]
+                results[name] = Terms.joined([chunk[name] for chunk in chunks])
         return results

@@ -70,6 +70,17 @@ class Figure:
     schedule: str
 
 
+@dataclass(frozen=True)
+class Loss:
+    """What a training step minimises, with its gradient; and the named terms it is the sum of, without one.
+
+    All are scalars, in nats per token (per masked token in the warm-up).
+    """
+
+    total: Tensor
+    terms: dict[str, Tensor]
+
+
 @runtime_checkable
 class Scorer(Protocol):
     """Scores a batch under every figure at once, for one draw of the forward process."""
@@ -104,12 +115,12 @@ class Arm(Protocol):
     @property
     def max_length(self) -> int: ...
 
-    def loss(self, batch: Batch, draw: Draw) -> dict[str, Tensor]:
-        """The objective by named terms, each a scalar in nats per token; their sum is what is minimised."""
+    def loss(self, batch: Batch, draw: Draw) -> Loss:
+        """The arm's objective for one draw of the forward process."""
         ...
 
-    def warmup_loss(self, batch: Batch, draw: Draw) -> dict[str, Tensor]:
-        """Plain masked-LM cross-entropy, nats per masked token, for the warm-up steps."""
+    def warmup_loss(self, batch: Batch, draw: Draw) -> Loss:
+        """Plain masked-LM cross-entropy, for the warm-up steps."""
         ...
 
     def scorer(self, orders: Sequence[float], released_lambda: float) -> Scorer: ...

@@ -82,7 +82,7 @@ def new_arm(name: str, params: config.Params, shards: Shards, table: Information
     with torch.random.fork_rng():
         torch.manual_seed(row.seed)  # transformers draws initial weights from torch's global generator
         model = _backbone(row.backbone, params, shards, pretrained=settings.init == "pretrained")
-    return _arm(row, settings, model, shards, table)
+    return _arm(row, settings, model, params, shards, table)
 
 
 def trained_arm(name: str, params: config.Params, folder: Path, shards: Shards, table: InformationTable) -> Arm:
@@ -90,12 +90,15 @@ def trained_arm(name: str, params: config.Params, folder: Path, shards: Shards, 
     row = params.arms[name]
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder; expected the trained model of arm {name}")
-    return _arm(row, settings_of(name, row), backbone.load(folder, pretrained=True), shards, table)
+    return _arm(row, settings_of(name, row), backbone.load(folder, pretrained=True), params, shards, table)
 
 
-def _arm(row: config.Arm, settings: Any, model: Any, shards: Shards, table: InformationTable) -> Arm:
+def _arm(
+    row: config.Arm, settings: Any, model: Any, params: config.Params, shards: Shards, table: InformationTable
+) -> Arm:
     kind = getattr(import_module(f"diffusionbert.arms.{row.system}"), SYSTEMS[row.system][1])
-    arm: Arm = kind(settings, model, vocabulary_of(shards, table), shards.tokenizer_folder)
+    budget = params.runtime.logits_budget_mb
+    arm: Arm = kind(settings, model, vocabulary_of(shards, table), shards.tokenizer_folder, budget)
     longest = max(int(shards[split].lengths.max(initial=0)) for split in ("train", "valid", "test"))
     if longest > arm.max_length:
         raise ValueError(

@@ -13,12 +13,13 @@ them. Every function returns the terms of ONE step per sentence; estimators sum 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from diffusionbert.diffusion.logsums import weighted_log_sums
+from diffusionbert.diffusion.logsums import log_sums_and_targets, weighted_log_sums
 from diffusionbert.diffusion.schedules import ReleasedSpindle, Schedule, reveal_probability, stay_probability
 from diffusionbert.shapes import Bool, Float, Int
 
@@ -35,6 +36,11 @@ class Terms:
     @property
     def total(self) -> Float[Tensor, B]:
         return self.reveal + self.timing
+
+    @staticmethod
+    def joined(parts: Sequence[Terms]) -> Terms:
+        """The sentences of several parts, one after another."""
+        return Terms(torch.cat([part.reveal for part in parts]), torch.cat([part.timing for part in parts]))
 
 
 @dataclass(frozen=True)
@@ -76,9 +82,10 @@ class Step:
 
 def negative_log_prediction(step: Step) -> Float[Tensor, M]:
     """-ln p~(x0) at every masked position: plain cross-entropy over the candidates, no schedule factor."""
-    weights = step.candidates[None, :, None].double()
+    weights = step.candidates[None, None, :].double()
     rows = step.rows_per_sentence.sum()[None]
-    return weighted_log_sums(step.logits, weights, rows).squeeze(-1) - step.target_logits
+    log_sums, target_logits = log_sums_and_targets(step.logits, weights, rows, step.targets)
+    return log_sums.squeeze(-1) - target_logits
 
 
 def valid_terms(step: Step, schedule: Schedule, *, schedule_factor: bool = True) -> Terms:
@@ -95,18 +102,18 @@ def valid_terms(step: Step, schedule: Schedule, *, schedule_factor: bool = True)
         return Terms(step.per_sentence(revealed * negative_log_prediction(step)), _no_timing(step))
     believed_s, believed_t = _believed(step, schedule)
     weight_t, weight_s = _weights(believed_s, believed_t, schedule_factor)
-    weights = torch.stack([weight_t, weight_s], -1) * step.candidates[:, None]
+    weights = torch.stack([weight_t, weight_s], 1) * step.candidates
     rows = step.rows_per_sentence
     if len(weights) == 1:
         rows = rows.sum()[None]
-    log_sums = weighted_log_sums(step.logits, weights, rows)
+    log_sums, target_logits = log_sums_and_targets(step.logits, weights, rows, step.targets)
     log_z_t, log_z_s = log_sums.unbind(-1)
     group = torch.zeros_like(step.targets) if len(weights) == 1 else step.masked.nonzero()[:, 0]
     weight_of_target = weight_t[group, step.targets]
     believed_reveal = reveal_probability(believed_s[group, step.targets], believed_t[group, step.targets])
 
     # r = 0 drops the reveal term, r = 1 the timing term: by selection before any gradient, never by masking after
-    naming = log_z_t - step.target_logits - weight_of_target.log()
+    naming = log_z_t - target_logits - weight_of_target.log()
     believing = torch.where(revealed > 0, revealed.log() - believed_reveal.log(), 0.0)
     some = revealed > 0
     reveal = torch.zeros_like(revealed).masked_scatter(some, (revealed * (naming + believing))[some])
@@ -156,7 +163,7 @@ def estimated_mean(step: Step, schedule: Schedule) -> Float[Tensor, B]:
     """Hbar^ = (sum of H over visible positions + sum of E_p~ H over masked ones) / n, from p~ before any factor."""
     information = schedule.information  # type: ignore[attr-defined]  # only the spindle uses a sentence mean
     known = torch.where(step.candidates, information, 0.0)
-    weights = torch.stack([step.candidates.double(), known], -1)[None]
+    weights = torch.stack([step.candidates.double(), known])[None]
     rows = step.rows_per_sentence.sum()[None]
     log_mass, log_weighted = weighted_log_sums(step.logits.detach(), weights, rows).double().unbind(-1)
     visible = torch.where(step.counted & ~step.masked, known[step.x0], 0.0).sum(-1)

@@ -1,12 +1,14 @@
 """ln sum_v w(v) exp(logit(v)) for a few weight vectors a sentence, without an array beyond the logits' own size.
 
 The bound needs ln Z_t and ln Z_s at every masked position: two sums over the vocabulary with weights that depend on
-the sentence (its t, its Hbar) and not on the position. One exponential of the logits and one thin matrix product per
-sentence give both, and their gradient costs the same again.
+the sentence (its t, its Hbar) and not on the position, and the true token's logit. Exponentials are taken a few rows
+at a time, in the forward pass and again in the backward one: they stay in the processor's cache, and the only array
+of the logits' size that is made is their gradient.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -18,18 +20,28 @@ from diffusionbert.shapes import Float, Int
 # Below this share of the largest term a float32 sum may have lost everything that carries weight: such rows are
 # computed again in log space.
 SMALLEST_SAFE_SUM = 1e-30
+# Entries whose exponentials are held at one time: a few MB on a CPU, whose caches are small; on other devices a
+# group of rows is a launch, so that they are held in larger pieces.
+ENTRIES_AT_ONCE = {"cpu": 1 << 20}
+ENTRIES_ELSEWHERE = 1 << 28
 
 
-def weighted_log_sums(
-    logits: Float[Tensor, "M V"], weights: Float[Tensor, "G V k"], rows_per_group: Int[Tensor, G]
-) -> Float[Tensor, "M k"]:
-    """ln sum_v w_g(v) exp(logit_i(v)) for each row i of group g and each of its k weight vectors.
+def log_sums_and_targets(
+    logits: Float[Tensor, "M V"],
+    weights: Float[Tensor, "G k V"],
+    rows_per_group: Int[Tensor, G],
+    targets: Int[Tensor, M],
+) -> tuple[Float[Tensor, "M k"], Float[Tensor, M]]:
+    """ln sum_v w_g(v) exp(logit_i(v)) for each row i of group g and each of its weight vectors; and logit_i(target_i).
 
     Rows stand group after group, `rows_per_group` of them each (a group is a sentence; G = 1 shares the weights).
-    Weights are >= 0. A weight vector that is 0 everywhere gives -inf and passes no gradient.
+    Weights are >= 0. A weight vector that is 0 everywhere gives -inf and passes no gradient. Both are of float32, or
+    of float64 where the logits are.
     """
-    sums: Tensor = _WeightedSums.apply(logits, weights.to(_working_dtype(logits)), rows_per_group)  # type: ignore[no-untyped-call]
-    possible = (weights.amax(1) > 0).repeat_interleave(rows_per_group, dim=0)
+    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    pieces: tuple[Tensor, Tensor] = _WeightedSums.apply(logits, weights.to(dtype), rows_per_group, targets)  # type: ignore[no-untyped-call]
+    sums, chosen = pieces
+    possible = (weights.amax(-1) > 0).repeat_interleave(rows_per_group, dim=0)
     lost = ((sums < SMALLEST_SAFE_SUM) & possible).any(-1)
     largest = logits.detach().amax(-1, keepdim=True).to(sums.dtype)
     log_sums = torch.where(possible, torch.where(possible & ~lost[:, None], sums, 1.0).log() + largest, -torch.inf)
@@ -37,18 +49,22 @@ def weighted_log_sums(
         group = torch.arange(len(rows_per_group), device=logits.device).repeat_interleave(rows_per_group)[lost]
         exact = _in_log_space(logits[lost], weights[group], possible[lost])
         log_sums = log_sums.index_put((lost.nonzero().squeeze(-1),), exact.to(log_sums.dtype))
-    return log_sums
+    return log_sums, chosen
 
 
-def _working_dtype(logits: Tensor) -> torch.dtype:
-    return torch.float64 if logits.dtype == torch.float64 else torch.float32
+def weighted_log_sums(
+    logits: Float[Tensor, "M V"], weights: Float[Tensor, "G k V"], rows_per_group: Int[Tensor, G]
+) -> Float[Tensor, "M k"]:
+    """The log-sums of `log_sums_and_targets` alone."""
+    anything = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+    return log_sums_and_targets(logits, weights, rows_per_group, anything)[0]
 
 
 def _in_log_space(logits: Tensor, weights: Tensor, possible: Tensor) -> Tensor:
-    """The same for the few rows that underflow: (m, V), (m, V, k) -> (m, k), one weight vector at a time."""
+    """The same for the few rows that underflow: (m, V), (m, k, V) -> (m, k), one weight vector at a time."""
     columns = []
-    for column in range(weights.shape[-1]):
-        terms = logits.double() + weights[:, :, column].double().log()
+    for column in range(weights.shape[1]):
+        terms = logits.double() + weights[:, column].double().log()
         # an impossible row would give NaN gradients through logsumexp of -inf alone: give it finite terms, then drop
         terms = torch.where(possible[:, column, None], terms, 0.0)
         columns.append(torch.where(possible[:, column], torch.logsumexp(terms, -1), -torch.inf))
@@ -56,27 +72,44 @@ def _in_log_space(logits: Tensor, weights: Tensor, possible: Tensor) -> Tensor:
 
 
 class _WeightedSums(torch.autograd.Function):
-    """sum_v w(v) exp(logit(v) - max logit), with the gradient with respect to the logits as if max were constant."""
+    """sum_v w(v) exp(logit(v) - max logit) and the target's logit; the gradient is taken as if max were constant."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, weights: Tensor, rows_per_group: Tensor) -> Tensor:
-        exponentials = (logits.to(weights.dtype) - logits.amax(-1, keepdim=True)).exp_()
-        sums = exponentials.new_empty(len(logits), weights.shape[-1])
+    def forward(
+        ctx: Any, logits: Tensor, weights: Tensor, rows_per_group: Tensor, targets: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        largest = logits.amax(-1, keepdim=True)
+        sums = torch.empty(len(logits), weights.shape[1], dtype=weights.dtype, device=logits.device)
         bounds = _bounds(rows_per_group, len(weights))
-        for group, (start, stop) in enumerate(pairwise(bounds)):
-            torch.mm(exponentials[start:stop], weights[group], out=sums[start:stop])
-        ctx.save_for_backward(exponentials, weights)
-        ctx.bounds, ctx.dtype = bounds, logits.dtype
-        return sums
+        for group, rows in _pieces(bounds, logits):
+            # this way round: a product with a thin (V, k) matrix on the right takes ten times as long on a CPU
+            sums[rows] = torch.mm(weights[group], _exponentials(logits, largest, rows, weights.dtype).T).T
+        ctx.save_for_backward(logits, largest, weights, targets)
+        ctx.bounds = bounds
+        return sums, logits.gather(-1, targets[:, None]).squeeze(-1).to(weights.dtype)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        exponentials, weights = ctx.saved_tensors
-        (gradient,) = gradients
-        result = torch.empty_like(exponentials)
-        for group, (start, stop) in enumerate(pairwise(ctx.bounds)):
-            torch.mm(gradient[start:stop], weights[group].T, out=result[start:stop])
-        return result.mul_(exponentials).to(ctx.dtype), None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        logits, largest, weights, targets = ctx.saved_tensors
+        of_sums, of_targets = gradients
+        result = torch.empty_like(logits)
+        for group, rows in _pieces(ctx.bounds, logits):
+            product = torch.mm(of_sums[rows], weights[group])
+            result[rows] = product.mul_(_exponentials(logits, largest, rows, weights.dtype))
+        result.scatter_add_(-1, targets[:, None], of_targets[:, None].to(result.dtype))
+        return result, None, None, None
+
+
+def _exponentials(logits: Tensor, largest: Tensor, rows: slice, dtype: torch.dtype) -> Tensor:
+    return (logits[rows].to(dtype) - largest[rows]).exp_()
+
+
+def _pieces(bounds: list[int], logits: Tensor) -> Iterator[tuple[int, slice]]:
+    """The rows of each group, in pieces of a bounded number of entries."""
+    most = max(1, ENTRIES_AT_ONCE.get(logits.device.type, ENTRIES_ELSEWHERE) // logits.shape[-1])
+    for group, (start, stop) in enumerate(pairwise(bounds)):
+        for first in range(start, stop, most):
+            yield group, slice(first, min(first + most, stop))
 
 
 def _bounds(rows_per_group: Tensor, num_groups: int) -> list[int]:

@@ -42,9 +42,10 @@ def test_every_objective_trains(shards: Shards, settings: dict[str, Any], object
     arm = small_arm(shards, settings | {"objective": objective})
     arm.module.train()
     for t in (1, 2, 16, 32):
-        terms = arm.loss(_batch(shards), _draw(_batch(shards), t))
+        loss = arm.loss(_batch(shards), _draw(_batch(shards), t))
+        torch.testing.assert_close(loss.total.detach(), torch.stack(list(loss.terms.values())).sum())
         arm.module.zero_grad()
-        torch.stack(list(terms.values())).sum().backward()
+        loss.total.backward()
         gradients = [parameter.grad for parameter in arm.module.parameters() if parameter.grad is not None]
         assert gradients
         assert all(bool(gradient.isfinite().all()) for gradient in gradients)
@@ -55,7 +56,7 @@ def test_the_loss_of_all_steps_is_the_bound_of_the_scorer(shards: Shards) -> Non
     arm, batch = small_arm(shards, SPINDLE), _batch(shards)
     arm.module.eval()
     with torch.no_grad():
-        losses = [sum(arm.loss(batch, _draw(batch, t)).values()) for t in range(1, 33)]
+        losses = [arm.loss(batch, _draw(batch, t)).total for t in range(1, 33)]
         scorer = arm.scorer([], 0.3)
         bound = sum(scorer(batch, _draw(batch, t), ["valid"])["valid"].total for t in range(1, 33))
     assert torch.stack(losses).mean().item() == pytest.approx(bound.sum().item() / int(batch.lengths.sum()), rel=1e-6)
@@ -157,3 +158,58 @@ def test_another_vocabulary_is_refused(shards: Shards) -> None:
     arm.denoiser.model.config.vocab_size = 7
     with pytest.raises(ValueError, match="vocabulary of 7 and the token shards one of"):
         type(arm)(arm.settings, arm.denoiser.model, arm.vocabulary, shards.tokenizer_folder)
+
+
+@pytest.mark.parametrize("objective", ["valid", "oracle", "released", "cross_entropy"])
+@pytest.mark.parametrize("settings", [LINEAR, SPINDLE, SENTENCE], ids=["linear", "corpus", "sentence"])
+def test_logits_over_the_budget_change_neither_loss_nor_gradient(
+    shards: Shards, settings: dict[str, Any], objective: str
+) -> None:
+    if settings is SENTENCE and objective == "valid":
+        pytest.skip("no such arm")
+    arm, batch = small_arm(shards, settings | {"objective": objective}), _batch(shards)
+    arm.module.eval()
+    found = []
+    for budget in (128, 0):  # 0: one sentence at a time
+        arm.logits_budget_mb = budget
+        arm.module.zero_grad()
+        loss = arm.loss(batch, _draw(batch, 16))
+        (3 * loss.total).backward()
+        gradients = {name: each.grad.clone() for name, each in arm.module.named_parameters() if each.grad is not None}
+        found.append((loss, gradients))
+    (whole, expected), (chunked, gradients) = found
+    torch.testing.assert_close(chunked.total, whole.total)
+    assert chunked.terms.keys() == whole.terms.keys()
+    for name, term in whole.terms.items():
+        torch.testing.assert_close(chunked.terms[name], term)
+    assert gradients.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(gradients[name], gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_scores_in_chunks_are_the_same(shards: Shards) -> None:
+    arm, batch = small_arm(shards, SPINDLE), _batch(shards)
+    arm.module.eval()
+    scorer, draw = arm.scorer([0.0, 0.3], 0.3), _draw(batch, 16)
+    names = list(scorer.figures)
+    with torch.no_grad():
+        whole = scorer(batch, draw, names)
+        arm.logits_budget_mb = 0
+        chunked = scorer(batch, draw, names)
+    for name in names:
+        torch.testing.assert_close(chunked[name].reveal, whole[name].reveal, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(chunked[name].timing, whole[name].timing, rtol=1e-4, atol=1e-5)
+
+
+def test_chunks_train_under_autocast(shards: Shards) -> None:
+    """Autocast keeps low-precision copies of the weights, which one chunk's backward pass must leave to the next."""
+    arm, batch = small_arm(shards, SPINDLE), _batch(shards)
+    arm.module.eval()
+    found = []
+    for budget in (128, 0):
+        arm.logits_budget_mb = budget
+        arm.module.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            arm.loss(batch, _draw(batch, 16)).total.backward()
+        found.append(torch.cat([each.grad.flatten() for each in arm.module.parameters() if each.grad is not None]))
+    torch.testing.assert_close(found[1], found[0], rtol=0.1, atol=2e-3)

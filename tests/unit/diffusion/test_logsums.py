@@ -16,15 +16,13 @@ ROWS = torch.tensor([3, 0, 5, 1])
 def naive(logits: Tensor, weights: Tensor, rows: Tensor) -> Tensor:
     """logsumexp(logit + ln w), row by row in float64."""
     spread = weights.double().repeat_interleave(rows, dim=0)
-    return torch.stack(
-        [torch.logsumexp(logits.double() + spread[..., k].log(), -1) for k in range(weights.shape[-1])], -1
-    )
+    return torch.stack([torch.logsumexp(logits.double() + spread[:, k].log(), -1) for k in range(weights.shape[1])], -1)
 
 
 def case(vocabulary: int = 50, columns: int = 2, scale: float = 3.0) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(vocabulary + columns)
     logits = scale * torch.randn(int(ROWS.sum()), vocabulary, generator=generator, dtype=torch.float64)
-    weights = torch.rand(len(ROWS), vocabulary, columns, generator=generator, dtype=torch.float64)
+    weights = torch.rand(len(ROWS), columns, vocabulary, generator=generator, dtype=torch.float64)
     weights[weights < 0.3] = 0.0
     return logits, weights
 
@@ -50,7 +48,7 @@ def test_one_group_shares_its_weights() -> None:
 def test_rows_that_underflow_are_computed_in_log_space(dtype: torch.dtype) -> None:
     logits, weights = case()
     logits, weights = logits.to(dtype), weights.clone()
-    weights[0, 7] = 0.0
+    weights[0, :, 7] = 0.0
     logits[0, 7] = 5000.0  # all that carries weight lies 5000 nats below the largest logit
     logits[1, 7] = 80.0  # in float32 the sum is small but whole
     sums = weighted_log_sums(logits, weights, ROWS)
@@ -61,17 +59,17 @@ def test_rows_that_underflow_are_computed_in_log_space(dtype: torch.dtype) -> No
 
 def test_tiny_weights_are_not_lost() -> None:
     logits = torch.zeros(1, 3)
-    weights = torch.tensor([[[1e-36], [0.0], [2e-36]]], dtype=torch.float64)
+    weights = torch.tensor([[[1e-36, 0.0, 2e-36]]], dtype=torch.float64)
     sums = weighted_log_sums(logits, weights, torch.tensor([1]))
     assert float(sums) == pytest.approx(math.log(3e-36), rel=1e-5)
 
 
 def test_weights_of_zero_give_minus_infinity_and_no_gradient() -> None:
     logits, weights = case()
-    weights[2, :, 1] = 0.0
+    weights[2, 1] = 0.0
     logits[4, :] -= 5.0
     logits[4, 7] = 2000.0  # an underflowing row of that group as well
-    weights[2, 7, 0] = 0.0
+    weights[2, 0, 7] = 0.0
     logits.requires_grad_()
     sums = weighted_log_sums(logits, weights, ROWS)
     assert bool((sums[3:8, 1] == -math.inf).all())
@@ -88,9 +86,9 @@ def test_weights_of_zero_give_minus_infinity_and_no_gradient() -> None:
 def test_gradient(underflow: bool) -> None:
     logits, weights = case(vocabulary=6)
     if underflow:
-        weights[:, 2] = 0.0
+        weights[..., 2] = 0.0
         logits[[0, 5], 2] = 900.0
-        weights[:, 3] = 0.5  # every weight vector keeps something
+        weights[..., 3] = 0.5  # every weight vector keeps something
     logits.requires_grad_()
     assert torch.autograd.gradcheck(lambda x: weighted_log_sums(x, weights, ROWS), logits)
     upstream = torch.randn(9, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -112,5 +110,5 @@ def test_gradient_has_the_dtype_of_the_logits(dtype: torch.dtype) -> None:
 
 
 def test_no_rows() -> None:
-    sums = weighted_log_sums(torch.zeros(0, 5), torch.ones(2, 5, 3), torch.tensor([0, 0]))
+    sums = weighted_log_sums(torch.zeros(0, 5), torch.ones(2, 3, 5), torch.tensor([0, 0]))
     assert sums.shape == (0, 3)

@@ -24,7 +24,7 @@ report: "workflow/report/workflow.rst"
 
 # Copies of a run that was killed; the lock is ours by now.
 onstart:
-    shutil.rmtree(".snakemake/backup", ignore_errors=True)
+    shutil.rmtree(".snakemake/backups", ignore_errors=True)
 
 
 # Tracking is a mirror of what happened: whatever is wrong with it, the run is as it is.
@@ -173,6 +173,20 @@ rule speed:
         "speed"
     shell:
         stage("speed")
+
+
+rule audit:
+    input:
+        dag.inputs("audit"),
+    output:
+        dag.outputs("audit"),
+    log:
+        "logs/audit.log",
+    threads: dag.threads
+    message:
+        "audit"
+    shell:
+        stage("audit")
 
 
 rule report:

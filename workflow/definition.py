@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from dvc.lock import LockError
 from dvc.parsing import DataResolver
 from dvc.repo import Repo
 from ruamel.yaml import YAML
+from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient, directory, report
 from snakemake.ioflags import update
 
@@ -101,7 +103,7 @@ def read(folder: Path = Path(), *, ask: bool = True) -> Definition:
     params = YAML(typ="safe", pure=True).load(Path(folder, "params.yaml").read_text(encoding="utf-8"))
     stages = {stage.addressing: _stage(stage) for stage in repo.index.stages}
     parents = {stage.name: frozenset(_parents(stage, stages.values())) for stage in stages.values()}
-    stale = closure(repo.status(), parents) if ask else frozenset()
+    stale = closure(_status(repo), parents) if ask else frozenset()
     patterns, shown = {}, set()
     for family, entry in text["stages"].items():
         resolved = _template(repo, family, entry)
@@ -111,6 +113,16 @@ def read(folder: Path = Path(), *, ask: bool = True) -> Definition:
     if ask:
         _write_flags(definition)
     return definition
+
+
+def _status(repo: Repo) -> Iterable[str]:
+    """The stages that DVC calls changed. Raises WorkflowError, which Snakemake tells in its words, when one runs."""
+    try:
+        status: Iterable[str] = repo.status()
+    except LockError as error:
+        said = " ".join(str(error).split())
+        raise WorkflowError(f"a stage is at work in this folder; wait for it to end and run again ({said})") from None
+    return status
 
 
 def _stage(stage: Any) -> Stage:

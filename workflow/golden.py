@@ -39,6 +39,8 @@ TOLERANCES = {
     "evaluate/*/timing_nats_per_sentence": 0.03,
     "evaluate/*/monte_carlo_standard_error_nats": 0.1,
     "evaluate/*/perplexity_per_*": 0.03,
+    "audit/*": 1e-9,
+    "audit/trained/*": 0.1,
     "metrics/arms/*": 0.3,
     "metrics/paired/*": 0.2,
 }

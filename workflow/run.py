@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -67,12 +68,10 @@ def clear_lock(folder: Path) -> None:
 
     Raises ValueError when a live Snakemake works in this folder.
     """
-    if not any((folder / LOCKS).glob("*")):
-        return
     owners = [process.pid for process in psutil.process_iter() if _is_snakemake_in(process, folder)]
-    if owners:
+    if owners:  # perhaps before it has made its lock
         raise ValueError(f"{folder.name}/: a Snakemake run is at work here (process {owners[0]})")
-    shutil.rmtree(folder / LOCKS)
+    shutil.rmtree(folder / LOCKS, ignore_errors=True)
 
 
 def _is_snakemake_in(process: psutil.Process, folder: Path) -> bool:
@@ -91,6 +90,8 @@ def run(profile: str, cores: int) -> int:
     stopped = threading.Event()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
+        # Snakemake lets its jobs end and starts no more; without this it would run on, with nobody to tell.
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         ticker = threading.Thread(target=_tell, args=(progress, stopped), daemon=True)
         ticker.start()
         try:

@@ -112,6 +112,7 @@ class Tokenizer(Section):
     package: str | None = None
     folder: str | None = None
     name: str | None = None
+    sha256: Sha256 | None = None  # of the folder, for source 'path': another content is another setting
     vocab_size: Annotated[int, Field(ge=1, le=65_536)] | None = None  # token ids are stored in 16 bits
 
     @model_validator(mode="after")
@@ -119,12 +120,10 @@ class Tokenizer(Section):
         needed = {
             "package": ["package", "folder"],
             "hub": ["name"],
-            "path": ["name"],
+            "path": ["name", "sha256"],
             "train": ["vocab_size"],
         }
-        for key in needed[self.source]:
-            if getattr(self, key) is None:
-                raise ValueError(f"source '{self.source}' needs the key '{key}'")
+        _need(self, needed[self.source])
         return self
 
 
@@ -150,15 +149,21 @@ class Backbone(Section):
     package: str | None = None
     folder: str | None = None
     name: str | None = None
+    sha256: Sha256 | None = None  # of the folder, for source 'path'
     config: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _source_is_described(self) -> Backbone:
-        needed = {"package": ["package", "folder"], "hub": ["name"], "path": ["name"], "fresh": ["config"]}
-        for key in needed[self.source]:
-            if getattr(self, key) is None:
-                raise ValueError(f"source '{self.source}' needs the key '{key}'")
+        needed = {"package": ["package", "folder"], "hub": ["name"], "path": ["name", "sha256"], "fresh": ["config"]}
+        _need(self, needed[self.source])
         return self
+
+
+def _need(described: Tokenizer | Backbone, keys: list[str]) -> None:
+    for key in keys:
+        if getattr(described, key) is None:
+            how = f" (`python -m diffusionbert sum {described.name}` tells it)" if key == "sha256" else ""
+            raise ValueError(f"source '{described.source}' needs the key '{key}'{how}")
 
 
 class Train(Section):
@@ -201,12 +206,21 @@ class Arm(Section):
 class Evaluate(Section):
     num_sentences: Positive
     num_strata: Annotated[int, Field(ge=2)]  # one would say nothing of the Monte Carlo error
+    time: Literal["discrete", "continuous"] = "discrete"
     num_steps: Positive | None = None  # K of a strided evaluation; null evaluates the T-step model
     batch_size: Positive = 32
     bootstrap: Positive = 1000
     seed: Count = 0
     orders: list[NonNegative] = []  # lambdas of the corpus-mean spindle under which every arm is scored `valid`
     released_lambda: NonNegative = 0.3
+    importance_samples: Annotated[int, Field(ge=2)] | None = None  # trajectories a sentence; null: no such figure
+    importance_sentences: Positive = 64
+
+    @model_validator(mode="after")
+    def _continuous_time_has_no_steps(self) -> Evaluate:
+        if self.time == "continuous" and self.num_steps is not None:
+            raise ValueError(f"num_steps is {self.num_steps} with time 'continuous'; expected null")
+        return self
 
     @model_validator(mode="after")
     def _orders_have_names_of_their_own(self) -> Evaluate:
@@ -217,6 +231,7 @@ class Evaluate(Section):
 
 
 class Sample(Section):
+    sampler: Literal["exact", "released"] = "exact"
     num_samples: Annotated[int, Field(ge=4)]  # two halves: for BLEU, and scored against each other
     length: Positive
     num_steps: Positive
@@ -240,6 +255,44 @@ class Speed(Section):
     repeats: Positive = 3
 
 
+class ZipfLaw(Section):
+    vocab_size: Annotated[int, Field(ge=2)]
+    exponent: PositiveFloat
+
+
+class AuditNetwork(Section):
+    """A small network on a Zipf law, trained under each objective; its shape is a `fresh` backbone's."""
+
+    vocab_size: Annotated[int, Field(ge=2)]
+    exponent: PositiveFloat
+    length: Positive
+    num_steps: Positive
+    spindle_lambda: PositiveFloat  # of the arms that are no control
+    backbone: dict[str, Any]
+    steps: Positive
+    batch_size: Positive
+    learning_rate: PositiveFloat
+    test_sentences: Annotated[int, Field(ge=2)]  # one has no standard error
+    num_strata: Positive
+    seed: Count = 0
+
+
+class Audit(Section):
+    zipf: Annotated[list[ZipfLaw], Field(min_length=1)]
+    num_steps: Positive
+    lambdas: Annotated[list[NonNegative], Field(min_length=1)]
+    corpus_tokens: Annotated[list[Positive], Field(min_length=1)]  # N of the release's counts N p(v)
+    network: AuditNetwork
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Audit:
+        if len({f"{spindle_lambda:g}" for spindle_lambda in self.lambdas}) < len(self.lambdas):
+            raise ValueError(f"lambdas are {self.lambdas}; expected lambdas that differ in six digits")
+        if len({(law.vocab_size, f"{law.exponent:g}") for law in self.zipf}) < len(self.zipf):
+            raise ValueError("zipf names a law twice; expected laws that differ")
+        return self
+
+
 class Report(Section):
     title: str
     num_samples: Positive = 5
@@ -261,6 +314,7 @@ class Params(Section):
     sample: Sample
     metrics: Metrics
     speed: Speed
+    audit: Audit
     report: Report
 
     @model_validator(mode="after")
@@ -281,11 +335,13 @@ class Params(Section):
             known(f"tokenizers.{name}.package", tokenizer.package, "packages", self.packages)
         for name, backbone in self.backbones.items():
             known(f"backbones.{name}.package", backbone.package, "packages", self.packages)
-        if self.corpus.files is not None:
-            for path in self.corpus.files.paths:
-                if not path.startswith("corpora/") or ".." in path.split("/"):
-                    # dvc.yaml names that folder as a dependency: a file elsewhere could change unseen
-                    raise ValueError(f"corpus.files.paths: found '{path}'; expected a path inside corpora/")
+        paths = [("files.paths", path) for path in self.corpus.files.paths] if self.corpus.files else []
+        if self.corpus.lm1b is not None and self.corpus.lm1b.archive is not None:
+            paths.append(("lm1b.archive", self.corpus.lm1b.archive))
+        for key, path in paths:
+            if not path.startswith("corpora/") or ".." in path.split("/"):
+                # dvc.yaml names that folder as a dependency: a file elsewhere could change unseen
+                raise ValueError(f"corpus.{key}: found '{path}'; expected a path inside corpora/")
         if self.corpus.package is not None:
             known("corpus.package.package", self.corpus.package.package, "packages", self.packages)
         unused = set(self.tokenizers) - {arm.tokenizer for arm in self.arms.values()}

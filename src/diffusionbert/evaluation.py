@@ -1,7 +1,8 @@
 """Scores an arm on sentences: nats per sentence under every figure, by stratified draws of the step.
 
-An unbiased estimate of the sum over a grid's K steps: J strata a sentence, one step from each, weighted K / J. The
-step and the uniforms depend on (seed, stratum, sentence) alone, so any two arms or figures are paired.
+An unbiased estimate of the sum over a grid's K steps, or of the integral over a real t: J strata a sentence, one
+draw from each, and a control variate taken off. It depends on (seed, stratum, sentence) alone, so any two arms or
+figures are paired. Beside it, the importance weights of whole trajectories, which tighten the bound.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from diffusionbert.arms.base import Draw, Scorer
+from diffusionbert.arms.base import Controlled, Draw, Scorer, Weighing
 from diffusionbert.corpus.batches import Batch
-from diffusionbert.diffusion.absorbing import stratified_steps
+from diffusionbert.diffusion.absorbing import stratified_steps, stratified_times
 from diffusionbert.diffusion.draws import Purpose, uniforms
 from diffusionbert.diffusion.sampling import strided_grid
 from diffusionbert.progress import track
@@ -47,7 +48,8 @@ def evaluate(
 ) -> dict[str, Scores]:
     """Scores of the figures (all of the scorer's, when None) over the batches' sentences.
 
-    `num_eval_steps` None evaluates the T-step model, K the K-step one. Raises ValueError when K does not divide T.
+    `num_eval_steps` None evaluates the T-step model, K the K-step one; a continuous scorer has no steps. Raises
+    ValueError when K does not divide T.
     """
     plan = _Plan.of(scorer, num_strata, num_eval_steps)
     order = np.argsort(np.concatenate([batch.index for batch in batches]))
@@ -55,35 +57,81 @@ def evaluate(
     # figure -> stratum -> the batches' terms
     reveal: dict[str, list[list[Array]]] = {name: [[] for _ in range(plan.num_strata)] for name in names}
     timing: dict[str, list[list[Array]]] = {name: [[] for _ in range(plan.num_strata)] for name in names}
+    expected: dict[str, list[Array]] = {name: [] for name in names}
     rounds = [(batch, stratum) for batch in batches for stratum in range(plan.num_strata)]
     for batch, stratum in track(rounds, label=label):
-        draw = plan.draw(batch, stratum, seed).to(device)
-        for name, terms in scorer(batch.to(device), draw, names).items():
-            reveal[name][stratum].append(terms.reveal.cpu().numpy() * plan.weight)
-            timing[name][stratum].append(terms.timing.cpu().numpy() * plan.weight)
+        draw, weight = plan.draw(batch, stratum, seed)
+        there, drawn = batch.to(device), draw.to(device)
+        for name, terms in scorer(there, drawn, names).items():
+            named = terms.reveal.cpu().numpy() * weight
+            if isinstance(scorer, Controlled):
+                # the same mean and a smaller variance: what the control has by chance is taken off
+                named -= scorer.control(there, drawn, name).cpu().numpy() * weight
+                if stratum == 0:
+                    expected[name].append(scorer.expected_control(there, plan.grid, name).cpu().numpy())
+                named += expected[name][-1] / plan.num_strata
+            reveal[name][stratum].append(named)
+            timing[name][stratum].append(terms.timing.cpu().numpy() * weight)
     return {name: _scores(reveal[name], timing[name], order) for name in names}
+
+
+@torch.no_grad()
+def trajectory_weights(
+    scorer: Weighing,
+    batches: Sequence[Batch],
+    *,
+    grid: Sequence[int],
+    num_samples: int,
+    seed: int,
+    device: torch.device,
+    label: str,
+) -> Array:
+    """ln w of `num_samples` trajectories of every sentence, (K, N), in the order of the sentences' indices.
+
+    As every draw here they depend on (seed, sample, sentence) alone.
+    """
+    order = np.argsort(np.concatenate([batch.index for batch in batches]))
+    rounds = [(batch, sample) for sample in range(num_samples) for batch in batches]
+    found: list[list[Array]] = [[] for _ in range(num_samples)]
+    for batch, sample in track(rounds, label=label):
+        length = batch.tokens.shape[1]
+        noise = uniforms(seed, Purpose.EVALUATION_TRAJECTORY, step=sample, indices=batch.index, length=length)
+        weights = scorer.trajectory_weights(batch.to(device), noise.to(device), grid)
+        found[sample].append(weights.cpu().numpy())
+    return np.stack([np.concatenate(rows)[order] for rows in found])
 
 
 @dataclass(frozen=True)
 class _Plan:
+    """Which draws are taken, and the weight of each; no grid where t is real."""
+
     grid: tuple[int, ...]
     num_strata: int
-    weight: float
+    num_steps: int | None  # T of a real t
 
     @classmethod
     def of(cls, scorer: Scorer, num_strata: int, num_eval_steps: int | None) -> _Plan:
         if scorer.num_steps is None:
-            return cls((0, 1), 1, 1.0)
+            return cls((0, 1), 1, None)
+        if scorer.continuous:
+            if num_eval_steps is not None:
+                raise ValueError(f"{num_eval_steps} evaluation steps of a continuous-time bound; expected none")
+            return cls((), num_strata, scorer.num_steps)
         grid = strided_grid(scorer.num_steps, num_eval_steps or scorer.num_steps)
         strata = min(num_strata, len(grid) - 1)
-        return cls(tuple(grid), strata, (len(grid) - 1) / strata)
+        return cls(tuple(grid), strata, None)
 
-    def draw(self, batch: Batch, stratum: int, seed: int) -> Draw:
+    def draw(self, batch: Batch, stratum: int, seed: int) -> tuple[Draw, Array]:
+        """A draw for every sentence, and what its terms are multiplied by, (B,)."""
         u = uniforms(seed, Purpose.EVALUATION_STEP, step=stratum, indices=batch.index, length=1)[:, 0]
+        noise = uniforms(seed, Purpose.EVALUATION_MASK, step=stratum, indices=batch.index, length=batch.tokens.shape[1])
+        if self.num_steps is not None:
+            t, weights = stratified_times(u, torch.tensor(stratum), self.num_strata, self.num_steps)
+            return Draw(t, t, noise), weights.numpy()
         place = stratified_steps(u, torch.tensor(stratum), self.num_strata, len(self.grid) - 1)
         grid = torch.tensor(self.grid)
-        noise = uniforms(seed, Purpose.EVALUATION_MASK, step=stratum, indices=batch.index, length=batch.tokens.shape[1])
-        return Draw(grid[place - 1], grid[place], noise)
+        weight = np.full(len(batch.index), (len(self.grid) - 1) / self.num_strata)
+        return Draw(grid[place - 1], grid[place], noise), weight
 
 
 def _scores(reveal: list[list[Array]], timing: list[list[Array]], order: NDArray[np.int64]) -> Scores:

@@ -19,7 +19,7 @@ from torch import Tensor
 from diffusionbert.arms.base import Arm, Draw, Loss
 from diffusionbert.checkpoint import Checkpoint
 from diffusionbert.corpus.batches import Batch, Stream
-from diffusionbert.diffusion.absorbing import low_discrepancy_steps
+from diffusionbert.diffusion.absorbing import low_discrepancy_steps, low_discrepancy_times
 from diffusionbert.diffusion.draws import Purpose, generator, uniforms
 from diffusionbert.progress import track
 
@@ -41,6 +41,11 @@ class Settings:
     valid_sentences: int
     valid_strata: int
     checkpoint_every: int
+
+    @property
+    def pauses(self) -> tuple[int, ...]:
+        """After so many steps something is told or written: all before it must be known to be finite."""
+        return self.log_every, self.valid_every, self.checkpoint_every
 
     def __post_init__(self) -> None:
         if self.warmup > self.steps:
@@ -83,6 +88,7 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_multiplier(step, settings))
     history, first = History(), 0
     window: list[dict[str, float]] = []
+    waiting: _Step | None = None
     if (state := checkpoint.read()) is not None:
         first = _restore(state, module, optimizer, schedule, history)
         window = list(state["window"])
@@ -97,12 +103,15 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(module.parameters(), settings.grad_clip)
-        _finite(loss.total, norm, step, batch)
         optimizer.step()
         schedule.step()
         history.tokens_seen += int(batch.lengths.sum())
-        window.append({name: float(term) for name, term in loss.terms.items()})
-        done = step + 1
+        if waiting is not None:
+            window.append(waiting.terms())
+        waiting, done = _Step(step, batch, loss, norm), step + 1
+        if done == settings.steps or any(done % every == 0 for every in settings.pauses):
+            window.append(waiting.terms())
+            waiting = None
         if done % settings.log_every == 0 or done == settings.steps:
             history.losses.append(_averages(window, done, float(schedule.get_last_lr()[0])))
             log(history.losses[-1], done)
@@ -122,10 +131,11 @@ def train(
 
 
 def draw_for(arm: Arm, batch: Batch, step: int, seed: int) -> Draw:
-    """The step s = t - 1 -> t and the uniforms of a training batch."""
+    """The step s = t - 1 -> t, or a real t, and the uniforms of a training batch."""
     size = 1 if arm.one_t_per_batch else len(batch.lengths)
     offset = generator(seed, Purpose.STEP, step).random()
-    t = low_discrepancy_steps(offset, size, arm.num_steps).expand(len(batch.lengths))
+    drawn = (low_discrepancy_times if arm.continuous else low_discrepancy_steps)(offset, size, arm.num_steps)
+    t = drawn.expand(len(batch.lengths))
     noise = uniforms(seed, Purpose.MASK, step=step, indices=batch.index, length=batch.tokens.shape[1])
     return Draw(t - 1, t, noise)
 
@@ -152,14 +162,25 @@ def _loss(
         return arm.loss(batch.to(device), draw)
 
 
-def _finite(loss: Tensor, norm: Tensor, step: int, batch: Batch) -> None:
-    for name, value in (("loss", float(loss.detach())), ("gradient norm", float(norm))):
-        if not math.isfinite(value):
-            first = ", ".join(str(index) for index in batch.index[:8])
-            raise ValueError(
-                f"the {name} is {value} at step {step}, batch of train sentences {first}, ...; expected a "
-                "finite number. Lower train.learning_rate or look at these sentences"
-            )
+@dataclass(frozen=True)
+class _Step:
+    """A step whose numbers may still be on their way: reading one waits for the device to have computed it."""
+
+    step: int
+    batch: Batch
+    loss: Loss
+    norm: Tensor
+
+    def terms(self) -> dict[str, float]:
+        """The terms of its loss. Raises ValueError naming step and sentences when it was not finite."""
+        for name, value in (("loss", float(self.loss.total.detach())), ("gradient norm", float(self.norm))):
+            if not math.isfinite(value):
+                first = ", ".join(str(index) for index in self.batch.index[:8])
+                raise ValueError(
+                    f"the {name} is {value} at step {self.step}, batch of train sentences {first}, ...; expected a "
+                    "finite number. Lower train.learning_rate or look at these sentences"
+                )
+        return {name: float(term) for name, term in self.loss.terms.items()}
 
 
 def _groups(module: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:

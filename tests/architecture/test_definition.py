@@ -12,6 +12,7 @@ from workflow import deps
 from workflow.definition import Definition, closure, read
 
 from diffusionbert.config import load, read_yaml
+from diffusionbert.stages import train
 
 ROOT = Path(__file__).parents[2]
 DEFINITION: dict[str, Any] = read_yaml(ROOT / "dvc.yaml")["stages"]
@@ -126,6 +127,12 @@ def test_editing_the_report_retrains_nothing_and_editing_the_bound_evaluates_aga
     no_dependency = {f"src/diffusionbert/{name}" for name in ("config.py", "arms/build.py", "arms", "tracking")}
     for paths in code.values():
         assert not no_dependency & {*paths}
+
+
+def test_a_checkpoint_belongs_to_all_code_that_training_depends_on() -> None:
+    for dep in body("train")["deps"]:
+        if dep.startswith("src/"):
+            assert any(f"{dep}/".startswith(f"src/diffusionbert/{room}/") for room in train.ROOMS), dep
 
 
 def test_the_profiles_say_where_they_belong() -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from diffusionbert.diffusion.absorbing import absorb
 from diffusionbert.diffusion.bound import Step, negative_log_prediction, released_terms
+from diffusionbert.diffusion.released_sampling import keep_of_predictions, posterior_logits
 from diffusionbert.diffusion.schedules import (
     Linear,
     ReleasedSpindle,
@@ -219,3 +220,19 @@ def test_lambda_zero_is_linear_but_for_the_cap() -> None:
     capped = torch.where(t > 0, plain.clamp(max=0.999), plain)
     assert torch.equal(ours, capped)
     assert not torch.equal(ours, plain)
+
+
+def test_one_step_of_its_sampler() -> None:
+    """Posterior logits at the masked positions, [MASK] among the entries; the release centres over all n positions."""
+    case = GOLDEN["sampling_step"]
+    t = case["x_t_index"]
+    s = t - case["step_size"]
+    masked = torch.tensor(case["x_t"]) == MASK
+    schedule = released(case["T"], case["lambda"])
+    keep = keep_of_predictions(schedule, s, LOGITS.argmax(-1), torch.ones_like(COUNTED))
+    ours = posterior_logits(LOGITS[masked], keep[masked], schedule, s, t, MASK)
+    theirs = torch.tensor(case["posterior_logits"], dtype=torch.float64)[masked]
+    assert bool((theirs > -40).all()), "an impossible entry among those compared"
+    torch.testing.assert_close(ours, theirs, rtol=RTOL, atol=1e-6)
+    softmax = torch.tensor(case["softmax"], dtype=torch.float64)[masked]
+    torch.testing.assert_close(torch.softmax(ours, -1), softmax, rtol=RTOL, atol=1e-7)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,11 +22,13 @@ from workflow.golden import copy_project
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 Result = TypeVar("Result")
+LONGEST = 560  # seconds that a command may take, on a machine that is busy with other things
 
 
 @dataclass(frozen=True)
 class Project:
     folder: Path
+    first_in_path: Path | None = None  # where `python` starts stages in another way: see warm.py
 
     @classmethod
     def new(cls, folder: Path, profile: str) -> Project:
@@ -37,10 +39,10 @@ class Project:
         project.use(profile)
         return project
 
-    def copy(self, folder: Path) -> Project:
+    def copy(self, folder: Path, first_in_path: Path | None = None) -> Project:
         """The same, finished as far as it is: times of files and DVC's cache included."""
         subprocess.run(["cp", "-a", self.folder, folder], check=True)
-        copied = Project(folder)
+        copied = Project(folder, first_in_path)
         copied.log.unlink(missing_ok=True)
         return copied
 
@@ -51,7 +53,7 @@ class Project:
     @property
     def environment(self) -> dict[str, str]:
         return os.environ | {
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join(str(place) for place in (self.first_in_path, BIN, os.environ["PATH"]) if place),
             "PYTHONPATH": str(self.folder / "src"),
             "DIFFUSIONBERT_EXECUTION_LOG": str(self.log),
             "DIFFUSIONBERT_TRACKING": "off",
@@ -61,12 +63,15 @@ class Project:
             "OMP_NUM_THREADS": "1",
         }
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """A command as the leader of a process group of its own."""
+    def start(self, *words: str, modules: Path | None = None) -> subprocess.Popen[str]:
+        """A command as the leader of a process group of its own; it finds Python modules in `modules` too."""
+        environment = self.environment
+        if modules is not None:
+            environment["PYTHONPATH"] += f"{os.pathsep}{modules}"
         return subprocess.Popen(
             words,
             cwd=self.folder,
-            env=self.environment,
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -76,7 +81,7 @@ class Project:
     def run(self, *words: str, status: int | None = 0) -> str:
         """A command's words; fails with them when its exit status is another."""
         process = self.start(*words)
-        output, _ = process.communicate(timeout=280)
+        output, _ = process.communicate(timeout=LONGEST)
         told = f"{' '.join(words)}: {process.returncode}\n{output}"
         assert status is None or process.returncode == status, told
         return output
@@ -115,25 +120,41 @@ class Project:
         }
 
 
+# Python reads a module of this name when it starts. The training waits at its first checkpoint, however fast it is.
+HOLD = """\
+import os, time
+replace = os.replace
+def held(source, target):
+    replace(source, target)
+    if os.path.basename(target) == "last.pt":
+        time.sleep(600)
+os.replace = held
+"""
+
+
 def kill_training(project: Project, *words: str, whole_group: bool) -> None:
-    """Starts the engine; SIGKILL, as soon as there is a checkpoint, to the training job or to everything."""
-    process = project.start(*words)
-    deadline = time.monotonic() + 120
-    while not any(path.is_file() for path in (project.folder / ".checkpoints").rglob("*")):
+    """Starts the engine; SIGKILL, as soon as there is a whole checkpoint, to the training job or to everything."""
+    hold = project.folder.with_suffix(".hold")
+    hold.mkdir()
+    (hold / "sitecustomize.py").write_text(HOLD, encoding="utf-8")
+    process = project.start(*words, modules=hold)
+    deadline = time.monotonic() + LONGEST / 2
+    while not any((project.folder / ".checkpoints").glob("*/last.pt")):
         assert process.poll() is None, f"ended before there was a checkpoint:\n{process.communicate()[0]}"
-        assert time.monotonic() < deadline, "no checkpoint after two minutes"
-        time.sleep(0.02)
+        assert time.monotonic() < deadline, "no checkpoint yet"
+        time.sleep(0.05)
     if whole_group:
         os.killpg(process.pid, signal.SIGKILL)
-        for child in _in(project.folder):  # jobs that lead groups of their own
-            os.kill(child, signal.SIGKILL)
-    else:
-        found = _in(project.folder).items()
-        trainers = [pid for pid, command in found if "-m diffusionbert.stages.train" in command]
-        assert trainers, "the training job was gone before it could be killed"
-        for pid in trainers:
+    killed = [
+        pid
+        for pid, command in _in(project.folder).items()
+        if whole_group or "-m diffusionbert.stages.train" in command  # jobs lead groups of their own
+    ]
+    assert killed, "the training job was gone before it could be killed"
+    for pid in killed:
+        with suppress(ProcessLookupError):  # it ended with its parent
             os.kill(pid, signal.SIGKILL)
-    process.communicate(timeout=120)
+    process.communicate(timeout=LONGEST / 2)
     assert process.returncode != 0
 
 
@@ -155,11 +176,3 @@ def together(*calls: Callable[[], Result]) -> list[Result]:
     """Runs the calls side by side: the machine has two cores, and one engine seldom fills both."""
     with ThreadPoolExecutor(len(calls)) as pool:
         return [future.result() for future in [pool.submit(call) for call in calls]]
-
-
-def processor_seconds(call: Callable[[], object]) -> float:
-    """Processor time of the call's child processes: unlike wall time, the same on a busy machine."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    call()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

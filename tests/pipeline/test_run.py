@@ -89,10 +89,12 @@ def test_the_lock_of_a_dead_run_is_removed(tmp_path: Path) -> None:
     assert not lock.exists()
 
 
-def test_the_lock_of_a_live_run_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_lock", [True, False], ids=["locked", "just started"])
+def test_a_live_run_is_left_alone(tmp_path: Path, has_lock: bool) -> None:
     lock = tmp_path / make_run.LOCKS / "0.input.lock"
-    lock.parent.mkdir(parents=True)
-    lock.touch()
+    if has_lock:
+        lock.parent.mkdir(parents=True)
+        lock.touch()
     (tmp_path / "snakemake").write_text("import sys; print('up', flush=True); sys.stdin.read()")
     command = [sys.executable, "snakemake"]
     with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -101,7 +103,7 @@ def test_the_lock_of_a_live_run_is_left_alone(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=f"at work here .process {process.pid}"):
             make_run.clear_lock(tmp_path)
         process.communicate()
-    assert lock.exists()
+    assert lock.exists() == has_lock
 
 
 def test_cleaning_keeps_what_git_holds(tmp_path: Path) -> None:

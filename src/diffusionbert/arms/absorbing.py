@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -20,12 +20,16 @@ from diffusionbert.diffusion.bound import (
     Terms,
     negative_log_prediction,
     oracle_terms,
-    released_terms,
+    released_objective,
     valid_terms,
 )
+from diffusionbert.diffusion.continuous import continuous_terms
+from diffusionbert.diffusion.control import control, expected_control
+from diffusionbert.diffusion.importance import trajectory_log_weights
+from diffusionbert.diffusion.protocols import Scoring, protocols, same_process, valid_under
+from diffusionbert.diffusion.released_sampling import released_sampling
 from diffusionbert.diffusion.sampling import Canvas, State, ancestral, first_hitting, strided_grid
 from diffusionbert.diffusion.schedules import (
-    RELEASED_CAP,
     Cosine,
     Linear,
     ReleasedSpindle,
@@ -55,6 +59,7 @@ class Settings:
     spindle_lambda: float = 0.0
     spindle_mean: Literal["corpus", "sentence"] = "corpus"
     one_t_per_batch: bool = False
+    continuous: bool = False  # trains on the bound of T = infinity, t drawn real
 
     def __post_init__(self) -> None:
         if self.num_steps < 1:
@@ -64,6 +69,10 @@ class Settings:
         if self.schedule != "spindle" and self.spindle_lambda != 0:
             raise ValueError(
                 f"spindle_lambda is {self.spindle_lambda} with schedule '{self.schedule}'; only 'spindle' has one"
+            )
+        if self.continuous and self.objective != "valid":
+            raise ValueError(
+                f"continuous is true with objective '{self.objective}'; only 'valid' has a limit to train on"
             )
         if self.objective == "valid" and self.schedule == "spindle" and self.spindle_mean == "sentence":
             raise ValueError(
@@ -84,16 +93,6 @@ def schedule_of(settings: Settings, vocabulary: Vocabulary) -> Schedule:
         settings.spindle_mean,
         vocabulary.mean_information,
     )
-
-
-def described(schedule: Schedule) -> str:
-    """A schedule in words, as figures carry it."""
-    if isinstance(schedule, Spindle) and not schedule.token_independent:
-        return f"spindle, lambda {schedule.spindle_lambda:g}, {schedule.mean} mean, T = {schedule.num_steps}"
-    if isinstance(schedule, ReleasedSpindle):
-        return f"the release's, lambda {schedule.spindle_lambda:g}, T = {schedule.num_steps}"
-    name = "cosine" if isinstance(schedule, Cosine) else "linear"
-    return f"{name}, T = {schedule.num_steps}"
 
 
 @dataclass(frozen=True)
@@ -141,6 +140,10 @@ class Absorbing:
         return self.settings.num_steps
 
     @property
+    def continuous(self) -> bool:
+        return self.settings.continuous
+
+    @property
     def one_t_per_batch(self) -> bool:
         return self.settings.one_t_per_batch
 
@@ -149,7 +152,7 @@ class Absorbing:
         return self.denoiser.max_length
 
     def steps(self, batch: Batch, draw: Draw, schedule: Schedule) -> Iterator[Step]:
-        """Noises the batch and asks the denoiser at the masked positions, as many sentences at once as fit the budget."""
+        """Noises the batch and asks the denoiser at the masked positions, a chunk of sentences at a time."""
         mean = schedule.sentence_mean(batch.tokens, batch.counted)
         noised = self._noised(batch, draw, schedule.alpha_bar(draw.t, batch.tokens, mean))
         for chunk in self._chunks(noised.masked):
@@ -186,12 +189,14 @@ class Absorbing:
         noised = self._noised(batch, draw, self.schedule.alpha_bar(draw.t, batch.tokens, mean))
         if self.settings.objective == "cross_entropy":
             return self._cross_entropy(batch, draw, noised)
-        scale = self.num_steps / batch.lengths.sum()  # one of T steps was drawn: T times it estimates the sum
+        # one of T steps was drawn, or one real t of (0, T]: T times its terms estimate the sum, or the integral
+        scale = self.num_steps / batch.lengths.sum()
         timed = self.settings.objective == "valid" and not self.schedule.token_independent
+        valid = continuous_terms if self.continuous else valid_terms
 
         def terms(hidden: Tensor, chunk: slice) -> dict[str, Tensor]:
             step = self._step(batch, draw, noised.masked, hidden, chunk)
-            nats = (valid_terms if self.settings.objective == "valid" else oracle_terms)(step, self.schedule)
+            nats = (valid if self.settings.objective == "valid" else oracle_terms)(step, self.schedule)
             named = {"reveal": nats.reveal.sum() * scale}
             return named | {"timing": nats.timing.sum() * scale} if timed else named
 
@@ -220,11 +225,11 @@ class Absorbing:
 
         def terms(hidden: Tensor, chunk: slice) -> dict[str, Tensor]:
             everywhere = replace(self._step(batch, draw, batch.counted, hidden, chunk), candidates=every_id)
-            masked = noised.masked[chunk]
-            step = replace(everywhere, masked=masked, logits=everywhere.logits[masked[batch.counted[chunk]]])
-            divergence = released_terms(step, schedule, mask_in_softmax=mask_id).reveal.sum() / tokens
-            auxiliary = negative_log_prediction(everywhere).double().sum() / tokens
-            return {"reveal": divergence, "auxiliary": AUXILIARY_WEIGHT * auxiliary}
+            divergence, auxiliary = released_objective(everywhere, noised.masked[chunk], schedule, mask_id)
+            return {
+                "reveal": divergence.reveal.sum() / tokens,
+                "auxiliary": AUXILIARY_WEIGHT * auxiliary.sum() / tokens,
+            }
 
         return self._loss(batch.counted, noised.hidden, terms)
 
@@ -235,22 +240,17 @@ class Absorbing:
     def _released(self, spindle_lambda: float) -> ReleasedSpindle:
         return ReleasedSpindle(self.num_steps, log_frequency(self.vocabulary.counts), spindle_lambda)
 
-    def scorer(self, orders: Sequence[float], released_lambda: float) -> AbsorbingScorer:
+    def scorer(self, orders: Sequence[float], released_lambda: float, *, continuous: bool = False) -> AbsorbingScorer:
         """The three protocols, and `valid` under the corpus-mean spindle of every lambda in `orders`.
 
         `released` scores at its own lambda for a spindle arm and at 0 for the others, as the release would.
         """
         spindled = not self.schedule.token_independent
-        released = self._released(released_lambda if spindled else 0.0)
-        scores: dict[str, Scoring] = {
-            "valid": (self.schedule, lambda step: valid_terms(step, self.schedule)),
-            "oracle": (self.schedule, lambda step: oracle_terms(step, self.schedule)),
-            "released": (released, lambda step: released_terms(step, released)),
-        }
+        scores = protocols(self.schedule, self._released(released_lambda if spindled else 0.0), continuous=continuous)
         for spindle_lambda in orders:
             name = "order_linear" if spindle_lambda == 0 else f"order_spindle_{spindle_lambda:g}"
-            scores[name] = _valid_under(self._order(spindle_lambda))
-        return AbsorbingScorer(self, scores)
+            scores[name] = valid_under(self._order(spindle_lambda), continuous=continuous)
+        return AbsorbingScorer(self, scores, continuous)
 
     def _order(self, spindle_lambda: float) -> Schedule:
         if spindle_lambda == 0:
@@ -271,6 +271,20 @@ class Absorbing:
             rng=rng,
         )
 
+    def sample_as_released(
+        self, lengths: Tensor, num_steps: int, truncation: Truncation, rng: torch.Generator
+    ) -> Iterator[State]:
+        """By the published code's sampler, with its spindle at this arm's lambda."""
+        return released_sampling(
+            self.denoiser,
+            self._released(self.settings.spindle_lambda),
+            Canvas.blank(lengths, self.vocabulary.mask_id, self.vocabulary.pad_id),
+            strided_grid(self.num_steps, num_steps),
+            mask_id=self.vocabulary.mask_id,
+            truncation=truncation,
+            rng=rng,
+        )
+
     def save(self, folder: Path) -> None:
         model = self.denoiser.model
         model.config._name_or_path = ""  # else the path it came from would be part of the result
@@ -280,57 +294,54 @@ class Absorbing:
         write_json(folder / "arm.json", {"system": "absorbing", "settings": asdict(self.settings)})
 
 
-Scoring = tuple[Schedule, Callable[[Step], Terms]]
-
-
-def _valid_under(schedule: Schedule) -> Scoring:
-    return schedule, lambda step: valid_terms(step, schedule)
-
-
-def _same_process(first: Schedule, second: Schedule) -> bool:
-    """Whether two schedules noise alike, so that one pass of the denoiser serves both."""
-    return _process(first) == _process(second)
-
-
-def _process(schedule: Schedule) -> tuple[str, int, float, str]:
-    """What tells one forward process of an arm from another; a spindle of lambda 0 is the linear one."""
-    name, spindle_lambda, mean = type(schedule).__name__, 0.0, ""
-    if isinstance(schedule, Spindle):
-        spindle_lambda, mean = schedule.spindle_lambda, schedule.mean
-        if spindle_lambda == 0:
-            name, mean = Linear.__name__, ""
-    if isinstance(schedule, ReleasedSpindle):
-        spindle_lambda = schedule.spindle_lambda
-    return name, schedule.num_steps, spindle_lambda, mean
-
-
-def _is_bound(protocol: str, schedule: Schedule) -> bool:
-    """`valid` always; `oracle` where the schedule looks at no token; `released` there too, if its cap does not act."""
-    if isinstance(schedule, ReleasedSpindle):
-        return schedule.spindle_lambda == 0 and 1 - 1 / schedule.num_steps <= RELEASED_CAP
-    return protocol != "oracle" or schedule.token_independent
-
-
 class AbsorbingScorer:
     """Scores an absorbing arm; figures that share a forward process share the denoiser's pass."""
 
-    def __init__(self, arm: Absorbing, scores: dict[str, Scoring]) -> None:
-        self.arm, self.scores = arm, scores
+    def __init__(self, arm: Absorbing, scores: dict[str, Scoring], continuous: bool) -> None:
+        self.arm, self.scores, self.continuous = arm, scores, continuous
         self.num_steps: int | None = arm.num_steps
-        self.figures = {
-            name: Figure(_is_bound(name, schedule), described(schedule)) for name, (schedule, _) in scores.items()
+        self.figures: Mapping[str, Figure] = {
+            name: Figure(scoring.is_bound, scoring.described) for name, scoring in scores.items()
         }
 
     def __call__(self, batch: Batch, draw: Draw, names: Sequence[str]) -> dict[str, Terms]:
         results: dict[str, Terms] = {}
         waiting = {name: self.scores[name] for name in names}
         while waiting:
-            schedule = next(iter(waiting.values()))[0]
-            alike = [name for name, (other, _) in waiting.items() if _same_process(schedule, other)]
+            schedule = next(iter(waiting.values())).schedule
+            alike = [name for name, scoring in waiting.items() if same_process(schedule, scoring.schedule)]
             chunks = [
-                {name: waiting[name][1](step) for name in alike} for step in self.arm.steps(batch, draw, schedule)
+                {name: waiting[name].terms(step) for name in alike} for step in self.arm.steps(batch, draw, schedule)
             ]
             for name in alike:
                 del waiting[name]
                 results[name] = Terms.joined([chunk[name] for chunk in chunks])
         return results
+
+    def control(self, batch: Batch, draw: Draw, name: str) -> Tensor:
+        return control(
+            self.scores[name].schedule,
+            batch.tokens,
+            batch.counted,
+            draw.s,
+            draw.t,
+            draw.uniforms,
+            self.arm.vocabulary.information,
+            continuous=self.continuous,
+        )
+
+    def expected_control(self, batch: Batch, grid: Sequence[int], name: str) -> Tensor:
+        schedule, information = self.scores[name].schedule, self.arm.vocabulary.information
+        return expected_control(schedule, batch.tokens, batch.counted, information, grid, continuous=self.continuous)
+
+    def trajectory_weights(self, batch: Batch, uniforms: Tensor, grid: Sequence[int]) -> Tensor:
+        return trajectory_log_weights(
+            self.arm.denoiser,
+            self.arm.schedule,
+            batch.tokens,
+            batch.lengths,
+            self.arm.vocabulary.candidates,
+            self.arm.vocabulary.mask_id,
+            grid,
+            uniforms,
+        )

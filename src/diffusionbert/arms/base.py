@@ -52,10 +52,13 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Draw:
-    """One draw of the forward process for a batch: the step s -> t and a uniform for every position."""
+    """One draw of the forward process for a batch: the step s -> t and a uniform for every position.
 
-    s: Int[Tensor, B]
-    t: Int[Tensor, B]
+    In continuous time t is real (float64) and s is not read.
+    """
+
+    s: Tensor
+    t: Tensor
     uniforms: Float[Tensor, "B L"]
 
     def to(self, device: torch.device) -> Draw:
@@ -87,9 +90,32 @@ class Scorer(Protocol):
 
     figures: Mapping[str, Figure]
     num_steps: int | None  # T; None where a single pass is exact and no draw is needed
+    continuous: bool  # whether terms are per unit of a real t in (0, T] instead of per step
 
     def __call__(self, batch: Batch, draw: Draw, names: Sequence[str]) -> dict[str, Terms]:
         """The named figures' terms of the step s -> t, nats per sentence."""
+        ...
+
+
+@runtime_checkable
+class Controlled(Protocol):
+    """A scorer that knows a control variate of its figures (`diffusion/control.py`)."""
+
+    def control(self, batch: Batch, draw: Draw, name: str) -> Float[Tensor, B]:
+        """The control of a draw, nats per sentence, as its terms are: per step, or per unit of a real t."""
+        ...
+
+    def expected_control(self, batch: Batch, grid: Sequence[int], name: str) -> Float[Tensor, B]:
+        """What the control adds up to over the whole grid, in expectation."""
+        ...
+
+
+@runtime_checkable
+class Weighing(Protocol):
+    """A scorer whose `valid` bound can be tightened by importance weights (`diffusion/importance.py`)."""
+
+    def trajectory_weights(self, batch: Batch, uniforms: Float[Tensor, "B L"], grid: Sequence[int]) -> Float[Tensor, B]:
+        """ln p_theta(x_{0:T}) / q(x_{1:T} | x0) of one trajectory for each sentence, drawn by its uniforms."""
         ...
 
 
@@ -108,6 +134,11 @@ class Arm(Protocol):
         ...
 
     @property
+    def continuous(self) -> bool:
+        """Whether it trains in continuous time, t real in (0, T]."""
+        ...
+
+    @property
     def one_t_per_batch(self) -> bool:
         """Whether all sentences of a batch share their step, as the release's do."""
         ...
@@ -123,7 +154,7 @@ class Arm(Protocol):
         """Plain masked-LM cross-entropy, for the warm-up steps."""
         ...
 
-    def scorer(self, orders: Sequence[float], released_lambda: float) -> Scorer: ...
+    def scorer(self, orders: Sequence[float], released_lambda: float, *, continuous: bool = False) -> Scorer: ...
 
     def sample(
         self, lengths: Int[Tensor, B], num_steps: int, truncation: Truncation, rng: torch.Generator
@@ -133,4 +164,15 @@ class Arm(Protocol):
 
     def save(self, folder: Path) -> None:
         """Writes a folder that `transformers` alone can load."""
+        ...
+
+
+@runtime_checkable
+class ReleasedSampling(Protocol):
+    """An arm that can also be sampled as the published code does."""
+
+    def sample_as_released(
+        self, lengths: Int[Tensor, B], num_steps: int, truncation: Truncation, rng: torch.Generator
+    ) -> Iterator[State]:
+        """The states of its reverse process; the last may hold [MASK]."""
         ...

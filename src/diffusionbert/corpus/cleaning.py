@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from diffusionbert import config
-from diffusionbert.corpus.words import count_words
+from diffusionbert.words import count_words
 
 _CLOSED = (
     "a|an|the|and|that|which|who|his|her|their|our|its|was|were|is|are|has|had|have|would|could|said"

@@ -61,7 +61,7 @@ def _from_hub(source: config.Lm1bSource) -> Iterator[tuple[Published, str]]:
             raise OSError(
                 f"corpus.lm1b.repository: '{source.repository}' could not be loaded "
                 f"({_first_line(error)}); if the hub is out of reach, copy its cache (HF_HOME) from another "
-                "machine, or give the path of the original archive as corpus.lm1b.archive"
+                "machine, or put the original archive into corpora/ and name it as corpus.lm1b.archive"
             ) from None
         if "text" not in rows.column_names:
             raise ValueError(f"{source.repository}: no column 'text'; found {', '.join(rows.column_names)}")

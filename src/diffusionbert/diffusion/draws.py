@@ -26,6 +26,7 @@ class Purpose(IntEnum):
     EVALUATION_MASK = 4
     SAMPLE = 5
     LENGTH = 6
+    EVALUATION_TRAJECTORY = 7
 
 
 def generator(seed: int, purpose: Purpose, step: int = 0, index: int = 0) -> np.random.Generator:

@@ -9,6 +9,7 @@ of the logits' size that is made is their gradient.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from typing import Any
 
@@ -39,11 +40,10 @@ def log_sums_and_targets(
     of float64 where the logits are.
     """
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    pieces: tuple[Tensor, Tensor] = _WeightedSums.apply(logits, weights.to(dtype), rows_per_group, targets)  # type: ignore[no-untyped-call]
-    sums, chosen = pieces
+    pieces: tuple[Tensor, ...] = _WeightedSums.apply(logits, weights.to(dtype), rows_per_group, targets)  # type: ignore[no-untyped-call]
+    sums, chosen, largest = pieces
     possible = (weights.amax(-1) > 0).repeat_interleave(rows_per_group, dim=0)
     lost = ((sums < SMALLEST_SAFE_SUM) & possible).any(-1)
-    largest = logits.detach().amax(-1, keepdim=True).to(sums.dtype)
     log_sums = torch.where(possible, torch.where(possible & ~lost[:, None], sums, 1.0).log() + largest, -torch.inf)
     if bool(lost.any()):
         group = torch.arange(len(rows_per_group), device=logits.device).repeat_interleave(rows_per_group)[lost]
@@ -72,32 +72,41 @@ def _in_log_space(logits: Tensor, weights: Tensor, possible: Tensor) -> Tensor:
 
 
 class _WeightedSums(torch.autograd.Function):
-    """sum_v w(v) exp(logit(v) - max logit) and the target's logit; the gradient is taken as if max were constant."""
+    """sum_v w(v) exp(logit(v) - max), the target's logit, and max; the gradient is taken as if max were constant."""
 
     @staticmethod
     def forward(
         ctx: Any, logits: Tensor, weights: Tensor, rows_per_group: Tensor, targets: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         largest = logits.amax(-1, keepdim=True)
         sums = torch.empty(len(logits), weights.shape[1], dtype=weights.dtype, device=logits.device)
         bounds = _bounds(rows_per_group, len(weights))
-        for group, rows in _pieces(bounds, logits):
-            # this way round: a product with a thin (V, k) matrix on the right takes ten times as long on a CPU
-            sums[rows] = torch.mm(weights[group], _exponentials(logits, largest, rows, weights.dtype).T).T
+        with _full_precision(logits):
+            for group, rows in _pieces(bounds, logits):
+                # this way round: a product with a thin (V, k) matrix on the right takes ten times as long on a CPU
+                sums[rows] = torch.mm(weights[group], _exponentials(logits, largest, rows, weights.dtype).T).T
         ctx.save_for_backward(logits, largest, weights, targets)
         ctx.bounds = bounds
-        return sums, logits.gather(-1, targets[:, None]).squeeze(-1).to(weights.dtype)
+        largest = largest.to(weights.dtype)
+        ctx.mark_non_differentiable(largest)
+        return sums, logits.gather(-1, targets[:, None]).squeeze(-1).to(weights.dtype), largest
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         logits, largest, weights, targets = ctx.saved_tensors
-        of_sums, of_targets = gradients
+        of_sums, of_targets, _ = gradients
         result = torch.empty_like(logits)
-        for group, rows in _pieces(ctx.bounds, logits):
-            product = torch.mm(of_sums[rows], weights[group])
-            result[rows] = product.mul_(_exponentials(logits, largest, rows, weights.dtype))
+        with _full_precision(logits):
+            for group, rows in _pieces(ctx.bounds, logits):
+                product = torch.mm(of_sums[rows], weights[group])
+                result[rows] = product.mul_(_exponentials(logits, largest, rows, weights.dtype))
         result.scatter_add_(-1, targets[:, None], of_targets[:, None].to(result.dtype))
         return result, None, None, None
+
+
+def _full_precision(logits: Tensor) -> AbstractContextManager[None]:
+    """Autocast would take the products in bfloat16: an error of 1e-3 nats a sum, which the bound multiplies by T."""
+    return torch.autocast(logits.device.type, enabled=False)
 
 
 def _exponentials(logits: Tensor, largest: Tensor, rows: slice, dtype: torch.dtype) -> Tensor:

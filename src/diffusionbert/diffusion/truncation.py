@@ -46,28 +46,36 @@ def draw_tokens(
     `log_weights` is (1, V), shared, or one row each (G = M); -inf removes a token. Where nothing is left the token is
     drawn from p~ over the candidates instead.
     """
+    allowed = log_weights.to(logits.dtype).masked_fill(~candidates, -torch.inf)
     tokens, left = [], []
     for start in range(0, len(logits), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
-        weights = log_weights if len(log_weights) == 1 else log_weights[rows]
-        plain = (logits[rows] / truncation.temperature).masked_fill(~candidates, -torch.inf)
-        scores = plain + weights.to(plain.dtype)
-        some = scores.amax(-1) > -torch.inf
-        scores = torch.where(some[:, None], scores, plain)
-        tokens.append(_inverse_cdf(scores, truncation, uniforms[rows]))
+        weights = allowed if len(allowed) == 1 else allowed[rows]
+        # every pass over all scores costs a sampler a twentieth of the network's call: one here, one to truncate
+        scores = torch.add(weights, logits[rows], alpha=1 / truncation.temperature)
+        kept, ids = _kept(scores, truncation)
+        some = (kept.amax(-1) if ids is None else kept[:, 0]) > -torch.inf
+        if not bool(some.all()):
+            plain = (logits[rows] / truncation.temperature).masked_fill(~candidates, -torch.inf)
+            kept, ids = _kept(torch.where(some[:, None], scores, plain), truncation)
+        tokens.append(_inverse_cdf(kept, ids, truncation, uniforms[rows]))
         left.append(some)
     if not tokens:
         return torch.empty(0, dtype=torch.long, device=logits.device), torch.empty(0, dtype=torch.bool)
     return torch.cat(tokens), torch.cat(left)
 
 
-def _inverse_cdf(scores: Tensor, truncation: Truncation, uniforms: Tensor) -> Tensor:
-    """The token at which the cumulative truncated probability passes u; (M,)."""
+def _kept(scores: Tensor, truncation: Truncation) -> tuple[Tensor, Tensor | None]:
+    """The scores that truncation looks at, largest first, and their ids; all scores as they stand without one."""
+    if truncation.top_k is None and truncation.top_p is None:
+        return scores, None
     width = scores.shape[-1]
-    if truncation.top_k is not None or truncation.top_p is not None:
-        kept, ids = scores.topk(min(truncation.top_k or width, width), dim=-1)
-    else:
-        kept, ids = scores, None
+    kept, ids = scores.topk(min(truncation.top_k or width, width), dim=-1)
+    return kept, ids
+
+
+def _inverse_cdf(kept: Tensor, ids: Tensor | None, truncation: Truncation, uniforms: Tensor) -> Tensor:
+    """The token at which the cumulative truncated probability passes u; (M,)."""
     probability = torch.softmax(kept.double(), -1)
     if truncation.top_p is not None:
         before = probability.cumsum(-1) - probability

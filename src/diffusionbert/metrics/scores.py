@@ -12,7 +12,7 @@ from diffusionbert.metrics.bleu import ORDER, bleu, self_bleu
 from diffusionbert.metrics.diversity import distinct, token_entropy
 from diffusionbert.metrics.perplexity import mean_interval
 from diffusionbert.metrics.signature import Signature
-from diffusionbert.metrics.words import split_words
+from diffusionbert.words import split_words
 
 REAL_TEXT = "real_text"
 Words = list[list[str]]

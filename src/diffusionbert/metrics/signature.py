@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from diffusionbert.metrics.words import CASE, TOKENISATION
+from diffusionbert.words import CASE, TOKENISATION
 
 VERSION = "1"  # of the metrics' definitions; raised when a number would change
 

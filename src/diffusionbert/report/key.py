@@ -23,7 +23,7 @@ def lock_key(lock: Path, params: Params) -> str:
     if not lock.exists():
         return "no dvc.lock"
     stages = (read_yaml(lock) or {}).get("stages", {})
-    wanted = ["corpus", "metrics"]
+    wanted = ["corpus", "metrics", "audit"]
     wanted += [f"{stage}@{name}" for stage in PER_TOKENIZER for name in params.tokenizers]
     wanted += [f"{stage}@{name}" for stage in PER_ARM for name in params.arms]
     prefix = f"results/{params.profile}/"

@@ -90,6 +90,14 @@ CAVEATS = (
 )
 
 
+def spindle_gain() -> tuple[float, float]:
+    """The headline: perplexity per word of DiffusionBERT without and with the spindle, both TAD."""
+    linear, spindle = (row_of(_absorbing("pretrained", schedule, "tad")) for schedule in ("linear", "spindle"))
+    assert linear is not None, "it stands in TABLE_2"
+    assert spindle is not None, "it stands in TABLE_2"
+    return linear.perplexity_per_word, spindle.perplexity_per_word
+
+
 def row_of(design: Design) -> Row | None:
     """The row of Table 2 that an arm of this design reproduces, if the paper has one."""
     return next((row for row in TABLE_2 if row.design == design), None)

@@ -35,6 +35,42 @@ NOT_BOUNDS = [
     "oracle equals valid, and released differs from it only by the release's cap on the keep probability.",
 ]
 
+TIGHTENED = [
+    "The plain bound is loose: it is what one denoising trajectory costs on average. The average of the "
+    "*probabilities* of K trajectories, each divided by how often the forward process takes it, gives a bound "
+    "that falls towards the model's own -ln p(x_0) as K grows (Burda et al., arXiv 1509.00519). How far the "
+    "perplexities above sit over the exact ones is at least the difference below.",
+]
+
+AUDIT = [
+    "Is a protocol's figure a bound? Here the answer is known beforehand. Tokens are drawn independently from a "
+    "law p(v), so that no model of any kind can need fewer nats per token than the entropy of p: a figure "
+    "below it is an error of accounting, whatever the denoiser. What each protocol reports for a denoiser "
+    "that knows p is computed in closed form, not sampled, and the same sums are taken through the code "
+    "that scores the arms; the two must agree, or this stage fails.",
+    "Two denoisers are told apart. The *true posterior* is what a [MASK] at step t really holds: frequent "
+    "words are masked later under the spindle, so at a given step they are rarer among the masked. The *own "
+    "minimiser* is the denoiser that an arm trained under that protocol is pushed towards: it predicts which "
+    "word would be revealed at this very step, which the protocol has told it will happen. Its figure under "
+    "valid, where it has to pay for that knowledge, stands beside it.",
+]
+
+AUDIT_TRAINED = [
+    "The same with a network: the project's own arm, training loop and scorer on sentences of independent "
+    "tokens. The figures are nats per token above the entropy, ± two standard errors, from draws paired "
+    "with those of a denoiser that knows p. A network that has not learnt everything stands a little above "
+    "zero; below zero it cannot have learnt its way.",
+]
+
+AUDIT_LIMITS = (
+    "What this cannot tell: it says what accounting *could* produce, not what it did. No checkpoint was "
+    "published that could be scored again, and the paper names neither its lambda nor which code made its "
+    "table. Independent tokens have no context, so that a figure here is made of the unigram law alone; a "
+    "denoiser of text sees neighbours, needs fewer nats for most words and other ones for rare words, and "
+    "the same schedule can shift its figure by more or by less. Training under the spindle may also help "
+    "in earnest. An arm's own figures under valid, above, are what can show that; the paper's cannot."
+)
+
 ORDER = [
     "For a fixed denoiser the forward process is ours to choose, so every masked language model can be "
     "scored valid under the linear schedule and under the spindle without training it again. This "

@@ -74,6 +74,7 @@ class Results:
     spindle: dict[str, Values]
     curves: dict[str, Rows]
     metrics: Values | None
+    audit: Values | None
     key: str
 
     def arm(self, name: str | None) -> ArmResults | None:
@@ -97,6 +98,7 @@ def read_results(folder: Path, params: Params, lock: Path) -> Results:
         spindle=_each(folder / "spindle", tokenizers, "metrics.json"),
         curves=_each(folder / "spindle", tokenizers, "curves.csv"),
         metrics=metrics,
+        audit=_json(folder / "audit" / "metrics.json"),
         key=lock_key(lock, params),
     )
 

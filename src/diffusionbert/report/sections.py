@@ -6,7 +6,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.compat import StringIO
 
 from diffusionbert.config import Params
-from diffusionbert.report import findings, plots, prose, tables
+from diffusionbert.report import audit, findings, plots, prose, tables
 from diffusionbert.report.document import (
     NOT_RUN,
     Block,
@@ -28,6 +28,7 @@ def report(results: Results) -> Document:
     sections = [
         Section("table-2", "Table 2: perplexity, BLEU, Self-BLEU", _table_2(results)),
         Section("protocols", "Three protocols, one of them a bound", _protocols(results)),
+        Section("audit", "The audit: sources of known entropy", audit.blocks(results)),
         Section("order", "The order question", _order(results)),
         Section("paired", "Against the baselines", _paired(results)),
         Section("curves", "Training and validation", _curves(results)),
@@ -68,7 +69,14 @@ def _protocols(results: Results) -> list[Block]:
         *_figure(caption, drawing, "One row an arm, one mark a protocol, with 95 % intervals"),
         *tables.per_group(results, tables.figures),
         *_texts(prose.NOT_BOUNDS),
+        *_tightened(results),
     ]
+
+
+def _tightened(results: Results) -> list[Block]:
+    if not any((arm.evaluate or {}).get("importance") for arm in results.arms):
+        return []
+    return [*_texts(prose.TIGHTENED), *tables.per_group(results, tables.tightened)]
 
 
 def _one_group(results: Results) -> bool:
@@ -148,9 +156,11 @@ def _sample(arm: ArmResults, index: int) -> str:
 
 
 def _sampling(settings: Values | None) -> Block:
-    keys = ("length", "num_steps", "temperature", "top_k", "top_p")
+    keys = ("sampler", "length", "num_steps", "temperature", "top_k", "top_p")
     told = "; ".join(f"{key.replace('_', ' ')} {setting((settings or {}).get(key))}" for key in keys)
-    return Text(f"The first samples of every arm, not chosen: {told}.")
+    left = (settings or {}).get("mask_left")
+    unfinished = f" {left} tokens of the samples are still [MASK]." if left else ""
+    return Text(f"The first samples of every arm, not chosen: {told}.{unfinished}")
 
 
 def _trajectories(results: Results) -> list[Block]:

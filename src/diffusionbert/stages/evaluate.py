@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
-from diffusionbert.arms.base import Figure
+from diffusionbert.arms.base import Figure, Scorer, Weighing
 from diffusionbert.arms.build import check, trained_arm
-from diffusionbert.config import Params
+from diffusionbert.config import Evaluate, Params
 from diffusionbert.corpus.batches import in_order_of_length
-from diffusionbert.evaluation import Scores, evaluate
+from diffusionbert.corpus.shards import Split
+from diffusionbert.diffusion.importance import importance_bound
+from diffusionbert.diffusion.sampling import strided_grid
+from diffusionbert.evaluation import Array, Scores, evaluate, trajectory_weights
 from diffusionbert.files import replacing, write_json
-from diffusionbert.metrics.perplexity import figures
+from diffusionbert.metrics.perplexity import figures, paired
 from diffusionbert.stages import shell
 from diffusionbert.stages.compute import Machine, named_arm, tokens_of
 
@@ -25,14 +29,14 @@ from diffusionbert.stages.compute import Machine, named_arm, tokens_of
 def _body(context: shell.Context) -> None:
     params, name, out = context.params, str(context.instance), context.paths["out"]
     settings, row = params.evaluate, named_arm(params, name)
-    check(params)
+    check(params, str(context.file))
     machine = Machine.prepare(params.runtime)
     shards, table = tokens_of(context)
     arm = trained_arm(name, params, context.paths["model"], shards, table)
     arm.module.to(machine.device).eval()
     split = shards["test"]
     batches = list(in_order_of_length(split, settings.num_sentences, settings.batch_size, shards.special.pad_id))
-    scorer = arm.scorer(settings.orders, settings.released_lambda)
+    scorer = arm.scorer(settings.orders, settings.released_lambda, continuous=settings.time == "continuous")
     with machine.autocast():
         scores = evaluate(
             scorer,
@@ -43,6 +47,7 @@ def _body(context: shell.Context) -> None:
             device=machine.device,
             label=f"evaluate@{name}",
         )
+        log_weights = _log_weights(scorer, settings, split, shards.special.pad_id, machine, name)
     count = min(settings.num_sentences, len(split))
     words = split.words[:count].astype(np.int64)
     tokens = split.lengths[:count].astype(np.int64)
@@ -59,11 +64,13 @@ def _body(context: shell.Context) -> None:
             **machine.described,
             "num_steps": scorer.num_steps,
             "eval_steps": settings.num_steps,
+            "time": settings.time,
             "strata": settings.num_strata,
             "sentences": count,
             "words": int(words.sum()),
             "tokens": int(tokens.sum()),
             "seed": settings.seed,
+            "importance": None if log_weights is None else _importance(log_weights, scorer, words, tokens, settings),
             "protocols": {figure: value for figure, value in told.items() if not figure.startswith("order_")},
             "orders": {
                 figure.removeprefix("order_"): value for figure, value in told.items() if figure.startswith("order_")
@@ -89,6 +96,60 @@ def _figure(
         "timing_nats_per_sentence": float(scores.timing.mean()),
         "monte_carlo_standard_error_nats": scores.monte_carlo_standard_error,
     }
+
+
+def _log_weights(
+    scorer: Scorer, settings: Evaluate, split: Split, pad_id: int, machine: Machine, name: str
+) -> Array | None:
+    """ln w of the trajectories, (K, N); None where they are not asked for or the arm's own figure is exact."""
+    if settings.importance_samples is None or scorer.num_steps is None:
+        return None
+    if not isinstance(scorer, Weighing):
+        raise ValueError(
+            f"evaluate.importance_samples: found {settings.importance_samples}; arm {name} has no trajectories to "
+            "weigh, expected null"
+        )
+    batches = list(in_order_of_length(split, settings.importance_sentences, settings.batch_size, pad_id))
+    return trajectory_weights(
+        scorer,
+        batches,
+        grid=strided_grid(scorer.num_steps, settings.num_steps or scorer.num_steps),
+        num_samples=settings.importance_samples,
+        seed=settings.seed,
+        device=machine.device,
+        label=f"importance@{name}",
+    )
+
+
+def _importance(
+    log_weights: Array, scorer: Scorer, words: np.ndarray, tokens: np.ndarray, settings: Evaluate
+) -> dict[str, Any]:
+    """The bound of K trajectories, the mean of one on the same draws, and what the tightening gains."""
+    num_samples, count = log_weights.shape
+    tightened = importance_bound(torch.from_numpy(log_weights)).numpy()
+    single = -log_weights.mean(0)
+    schedule = scorer.figures["valid"].schedule
+    sides = {"tightened": tightened, "one_sample": single}
+    told: dict[str, Any] = {
+        "is_bound": True,
+        "schedule": f"{schedule.rpartition('T = ')[0]}T = {settings.num_steps or scorer.num_steps}",
+        "described": f"-ln of the mean of {num_samples} importance weights; the first {count} sentences",
+        "samples": num_samples,
+        "sentences": count,
+    }
+    for name, nats in sides.items():
+        rng = np.random.default_rng(settings.seed)
+        summary = figures(nats, words[:count], tokens[:count], rng, settings.bootstrap)
+        told[name] = {
+            "nats_per_sentence": summary.nats_per_sentence.as_dict(),
+            "perplexity_per_word": summary.perplexity_per_word.as_dict(),
+            "perplexity_per_token": summary.perplexity_per_token.as_dict(),
+        }
+    rng = np.random.default_rng(settings.seed)
+    gain = paired(tightened, single, words[:count], rng, settings.bootstrap)
+    told["difference_nats_per_sentence"] = gain.difference.as_dict()
+    told["ratio_of_perplexity_per_word"] = gain.ratio.as_dict()
+    return told
 
 
 def _write_sentences(path: Path, words: np.ndarray, tokens: np.ndarray, scores: dict[str, Scores]) -> None:

@@ -16,9 +16,9 @@ from diffusionbert.config import Arm, Metrics, Params
 from diffusionbert.files import write_json
 from diffusionbert.metrics.perplexity import Paired, paired
 from diffusionbert.metrics.scores import REAL_TEXT, Texts, real_texts, score, signatures
-from diffusionbert.metrics.words import split_words
 from diffusionbert.progress import track
 from diffusionbert.stages import shell
+from diffusionbert.words import split_words
 
 LINEAR = "order_linear"
 # The comparison that the paper's table makes: the spindle arm as the released code scores it, over the linear

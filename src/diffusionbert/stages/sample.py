@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from diffusionbert.arms.base import Arm
+from diffusionbert.arms.base import Arm, ReleasedSampling
 from diffusionbert.arms.build import check, trained_arm
 from diffusionbert.config import Params, Sample
 from diffusionbert.corpus.tokenizers import decode_tokens
@@ -28,7 +29,7 @@ def _body(context: shell.Context) -> None:
     params, name, out = context.params, str(context.instance), context.paths["out"]
     settings = params.sample
     named_arm(params, name)
-    check(params)
+    check(params, str(context.file))
     machine = Machine.prepare(params.runtime)
     shards, table = tokens_of(context)
     arm = trained_arm(name, params, context.paths["model"], shards, table)
@@ -45,9 +46,9 @@ def _body(context: shell.Context) -> None:
         trajectory = trajectory or states
         calls += states[-1].calls
         sentences += states[-1].xt.tolist()
-    unfinished = [index for index, tokens in enumerate(sentences) if shards.special.mask_id in tokens]
-    if unfinished:
-        raise ValueError(f"samples {unfinished[:8]} of arm {name} still hold a [MASK]")
+    mask_left = sum(tokens.count(shards.special.mask_id) for tokens in sentences)
+    if mask_left and settings.sampler == "exact":
+        raise ValueError(f"{mask_left} tokens of the samples of arm {name} are [MASK]; expected none")
     texts = decode_tokens(shards.tokenizer_folder, sentences)
     rows = [
         {"index": index, "seed": settings.seed, "text": text, "tokens": tokens, "length": len(tokens)}
@@ -62,7 +63,8 @@ def _body(context: shell.Context) -> None:
         "top_k": settings.top_k,
         "top_p": settings.top_p,
         "denoiser_calls": calls,
-        "mask_left": 0,
+        "sampler": settings.sampler,
+        "mask_left": mask_left,
         **machine.described,
         "trajectory": [{"t": state.t, "text": text} for state, text in zip(few, watched, strict=True)],
     }
@@ -78,7 +80,15 @@ def _states(arm: Arm, settings: Sample, size: int, start: int, machine: Machine)
     lengths = torch.full((size,), settings.length, device=machine.device)
     truncation = Truncation(settings.temperature, settings.top_k, settings.top_p)
     with machine.autocast():
-        return list(arm.sample(lengths, settings.num_steps, truncation, rng))
+        return list(_sampler(arm, settings)(lengths, settings.num_steps, truncation, rng))
+
+
+def _sampler(arm: Arm, settings: Sample) -> Callable[[Tensor, int, Truncation, torch.Generator], Iterator[State]]:
+    if settings.sampler == "exact":
+        return arm.sample
+    if not isinstance(arm, ReleasedSampling):
+        raise ValueError(f"sample.sampler: found '{settings.sampler}'; an arm of this system has 'exact' alone")
+    return arm.sample_as_released
 
 
 def _few(states: list[State]) -> list[State]:

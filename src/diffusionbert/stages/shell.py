@@ -27,6 +27,7 @@ class Context:
     """What a stage's body is given."""
 
     params: Params
+    file: Path  # where they stand, for errors
     paths: dict[str, Path]  # the --name PATH arguments
     instance: str | None  # the arm or the tokenizer of this node
     journal: tracking.Journal
@@ -65,7 +66,7 @@ def run(
         _tell_execution(title)
         with tracking.run(stage, chosen, sections(params, chosen), outputs=outputs) as journal:
             start = time.perf_counter()
-            context = Context(params, {name: getattr(args, name) for name in paths}, chosen, journal, {})
+            context = Context(params, args.params, {name: getattr(args, name) for name in paths}, chosen, journal, {})
             body(context)
             if args.timing is not None:
                 seconds = time.perf_counter() - start

@@ -24,7 +24,7 @@ from diffusionbert.stages.compute import Machine
 
 def _body(context: shell.Context) -> None:
     params, paths = context.params, context.paths
-    check(params)
+    check(params, str(context.file))
     machine = Machine.prepare(params.runtime)
     rows: dict[str, list[dict[str, Any]]] = {}
     truncation = Truncation(params.sample.temperature, params.sample.top_k, params.sample.top_p)

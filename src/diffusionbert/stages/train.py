@@ -40,13 +40,14 @@ ROOMS = (
     "stages/compute.py",
     "stages/train.py",
     "training.py",
+    "words.py",
 )  # the code a checkpoint belongs to
 
 
 def _body(context: shell.Context) -> None:
     params, name, out = context.params, str(context.instance), context.paths["out"]
     row = named_arm(params, name)
-    check(params)
+    check(params, str(context.file))
     machine = Machine.prepare(params.runtime)
     shards, table = tokens_of(context)
     arm = new_arm(name, params, shards, table)

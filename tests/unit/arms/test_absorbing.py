@@ -12,6 +12,7 @@ from diffusionbert.corpus.batches import Batch, collate
 from diffusionbert.corpus.shards import Shards
 from diffusionbert.diffusion.draws import Purpose, uniforms
 from diffusionbert.diffusion.truncation import Truncation
+from diffusionbert.training import draw_for
 from unit.small_arms import LINEAR, SENTENCE, SPINDLE, small_arm
 
 ALL = [LINEAR, LINEAR | {"schedule": "cosine"}, SPINDLE, SENTENCE]
@@ -213,3 +214,26 @@ def test_chunks_train_under_autocast(shards: Shards) -> None:
             arm.loss(batch, _draw(batch, 16)).total.backward()
         found.append(torch.cat([each.grad.flatten() for each in arm.module.parameters() if each.grad is not None]))
     torch.testing.assert_close(found[1], found[0], rtol=0.1, atol=2e-3)
+
+
+@pytest.mark.parametrize("settings", [LINEAR, SPINDLE], ids=["linear", "corpus"])
+def test_continuous_training_is_on_the_continuous_bound(shards: Shards, settings: dict[str, Any]) -> None:
+    """The mean loss over real t agrees with that over a great many steps, same noise."""
+    batch = _batch(shards)
+    arm = small_arm(shards, settings | {"continuous": True, "num_steps": 4096})
+    steps = small_arm(shards, settings | {"num_steps": 4096})
+    for each in (arm, steps):
+        each.module.eval()
+    with torch.no_grad():
+        for t in (1000, 2000, 3000):
+            draw = _draw(batch, t)
+            real = Draw(draw.s, draw.t.double() - 0.5, draw.uniforms)
+            assert arm.loss(batch, real).total.item() == pytest.approx(steps.loss(batch, draw).total.item(), rel=5e-3)
+
+
+def test_continuous_arms_draw_a_real_t(shards: Shards) -> None:
+    batch = _batch(shards)
+    t = draw_for(small_arm(shards, LINEAR | {"continuous": True}), batch, 3, 0).t
+    assert t.dtype == torch.float64
+    assert bool(((t > 0) & (t <= 32)).all())
+    assert len(t.unique()) == len(t)

@@ -10,7 +10,7 @@ from diffusionbert import config
 from diffusionbert.corpus.cleaning import judge
 from diffusionbert.corpus.grammar import documents
 from diffusionbert.corpus.sentences import split_sentences
-from diffusionbert.corpus.words import split_words
+from diffusionbert.words import split_words
 
 SOURCE = config.GrammarSource(num_documents=40, num_words=200, seed=3)
 

@@ -18,8 +18,8 @@ from diffusionbert.corpus.shard_writer import encode, write_shards
 from diffusionbert.corpus.shards import Shards
 from diffusionbert.corpus.special import Special
 from diffusionbert.corpus.text import SPLITS, read_sentences
-from diffusionbert.corpus.words import split_words
 from diffusionbert.files import read_json, sha256
+from diffusionbert.words import split_words
 
 
 @pytest.fixture

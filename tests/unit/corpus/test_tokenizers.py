@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from diffusionbert import config
+from diffusionbert.corpus.folders import sha256_of_folder
 from diffusionbert.corpus.special import Special, tokenizer_hash
 from diffusionbert.corpus.text import read_sentences
 from diffusionbert.corpus.tokenizers import (
@@ -56,7 +57,8 @@ def test_a_vocabulary_too_small_for_the_alphabet_is_refused() -> None:
 
 
 def test_a_saved_tokenizer_is_the_same(grammar_shards: Path, tmp_path: Path) -> None:
-    source = config.Tokenizer(source="path", name=str(grammar_shards / "tokenizer"))
+    place = grammar_shards / "tokenizer"
+    source = config.Tokenizer(source="path", name=str(place), sha256=sha256_of_folder(place))
     tokenizer = load_tokenizer("words", source, {}, [])
     special = special_ids(tokenizer, "words")
     texts = token_texts(grammar_shards / "tokenizer", special)
@@ -90,7 +92,7 @@ def test_a_vocabulary_over_uint16_is_refused() -> None:
 
 
 def test_a_missing_folder_and_an_unreachable_hub_are_told(tmp_path: Path) -> None:
-    missing = config.Tokenizer(source="path", name=str(tmp_path / "nothing"))
+    missing = config.Tokenizer(source="path", name=str(tmp_path / "nothing"), sha256="0" * 64)
     with pytest.raises(ValueError, match=r"tokenizers\.t\.name: no folder"):
         load_tokenizer("t", missing, {}, [])
     hub = config.Tokenizer(source="hub", name="nobody/nothing")

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from diffusionbert.diffusion.absorbing import absorb, low_discrepancy_steps, stratified_steps
+from diffusionbert.diffusion.absorbing import (
+    absorb,
+    low_discrepancy_steps,
+    low_discrepancy_times,
+    stratified_steps,
+    stratified_times,
+)
 
 
 def test_a_counted_position_is_masked_iff_its_uniform_exceeds_alpha_bar() -> None:
@@ -52,3 +58,17 @@ def test_low_discrepancy_steps_fill_the_range_and_are_uniform() -> None:
     assert int(counts[0]) == 0
     # 4 x 300 draws over 9 steps, the grid of offsets cut at the borders of steps
     assert all(abs(int(count) - 1200 / 9) <= 1 for count in counts[1:])
+
+
+def test_real_times_are_in_range_and_their_weights_integrate() -> None:
+    uniforms = torch.linspace(0, 1, 1001, dtype=torch.float64)[:-1]
+    strata = [stratified_times(uniforms, torch.tensor(j), 4, 32) for j in range(4)]
+    t, weight = (torch.cat(column) for column in zip(*strata, strict=True))
+    assert bool(((t > 0) & (t <= 32)).all())
+    # the midpoints of a fine grid would be exact; its upper ends are so to the order of its width
+    for power in (0, 1, 2):
+        assert float((weight * t**power).sum() / 1000) == pytest.approx(32 ** (power + 1) / (power + 1), rel=1e-2)
+    low = low_discrepancy_times(0.999, 8, 32)
+    assert bool(((low > 0) & (low <= 32)).all())
+    assert float(low_discrepancy_times(0.0, 8, 32)[-1]) == 32
+    assert torch.equal(low_discrepancy_times(0.5, 8, 32).diff(), torch.full((7,), 4.0, dtype=torch.float64))

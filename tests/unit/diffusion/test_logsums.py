@@ -112,3 +112,15 @@ def test_gradient_has_the_dtype_of_the_logits(dtype: torch.dtype) -> None:
 def test_no_rows() -> None:
     sums = weighted_log_sums(torch.zeros(0, 5), torch.ones(2, 3, 5), torch.tensor([0, 0]))
     assert sums.shape == (0, 3)
+
+
+def test_autocast_lowers_no_precision() -> None:
+    logits, weights = case(vocabulary=3000, columns=2)
+    logits = logits.float().requires_grad_()
+    expected = naive(logits.detach(), weights, ROWS)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        sums = weighted_log_sums(logits, weights, ROWS)
+        (gradient,) = torch.autograd.grad(sums.sum(), logits)
+    torch.testing.assert_close(sums.double(), expected, rtol=2e-6, atol=2e-6)
+    (full,) = torch.autograd.grad(weighted_log_sums(logits, weights, ROWS).sum(), logits)
+    torch.testing.assert_close(gradient, full, rtol=1e-6, atol=1e-9)

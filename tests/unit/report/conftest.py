@@ -20,5 +20,5 @@ def results_folder(tmp_path: Path, params: Params) -> Path:
 @pytest.fixture
 def no_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes a second a page; tests that look at tables and words do without."""
-    for name in ("loss_curves", "validation_curves", "protocols", "spindle_curves", "zipf", "speed"):
+    for name in ("loss_curves", "validation_curves", "protocols", "spindle_curves", "zipf", "speed", "audit"):
         monkeypatch.setattr(plots, name, lambda *_: "<svg></svg>")

@@ -60,6 +60,15 @@ def make_params(arms: tuple[str, ...] = tuple(ARMS), **changes: Any) -> config.P
         "sample": {"num_samples": 4, "length": 16, "num_steps": 8, "top_k": 30},
         "metrics": {},
         "speed": {"num_steps": [2, 8], "num_samples": 8, "length": 64},
+        "audit": {
+            "zipf": [{"vocab_size": 30_000, "exponent": 1.1}],
+            "num_steps": 256,
+            "lambdas": [0.0, 0.3],
+            "corpus_tokens": [850_000_000],
+            "network": {"vocab_size": 500, "exponent": 1.1, "length": 32, "num_steps": 64, "spindle_lambda": 0.3}
+            | {"backbone": {"model_type": "bert"}, "steps": 200, "batch_size": 32, "learning_rate": 3e-3}
+            | {"test_sentences": 256, "num_strata": 16},
+        },
         "report": {"title": "A synthetic report", "num_samples": 2},
     }
     return config.parse({**data, **changes})
@@ -158,7 +167,7 @@ def write_shared(folder: Path, params: config.Params) -> None:
     )
     write_json(
         folder / "tokenize" / "bert" / "metrics.json",
-        {"tokens": splits, "words": splits, "vocab_size": 30_522},
+        {"tokens": splits, "words": splits, "vocab_size": 30_522} | {"tokens_per_word": dict.fromkeys(splits, 1.06)},
     )
     write_json(
         folder / "information" / "bert" / "metrics.json",
@@ -221,8 +230,62 @@ def write_shared(folder: Path, params: config.Params) -> None:
     )
 
 
+LAW = "zipf_1.1_30000"
+EXCESSES = {
+    ("oracle", "true_posterior"): -0.0038,
+    ("oracle", "own_minimiser"): -0.1792,
+    ("released", "true_posterior"): -0.3089,
+    ("released", "own_minimiser"): -0.3281,
+}
+
+
+def audited(protocol: str, spindle_lambda: float, denoiser: str, excess: float, error: float = 0.0) -> dict[str, Any]:
+    return {
+        "source": LAW,
+        "protocol": protocol,
+        "spindle_lambda": spindle_lambda,
+        "denoiser": denoiser,
+        "excess_nats_per_token": excess,
+        "standard_error": error,
+        "corpus_tokens": 850_000_000 if protocol == "released" else None,
+        "is_bound": protocol == "valid" or spindle_lambda == 0,
+        "below_entropy": excess < -2 * error,
+    }
+
+
+def write_audit(folder: Path) -> None:
+    """One source at lambda 0 and 0.3, and a network trained under each objective."""
+    protocols, denoisers = ("valid", "oracle", "released"), ("true_posterior", "own_minimiser")
+    rows = [
+        audited(protocol, spindle_lambda, denoiser, EXCESSES.get((protocol, denoiser), 0.0) if spindle_lambda else 0.0)
+        for spindle_lambda in (0.0, 0.3)
+        for protocol in protocols
+        for denoiser in denoisers
+    ]
+    networks = {
+        objective: {
+            protocol: audited(
+                protocol,
+                0.0 if objective == "linear" else 0.3,
+                objective,
+                0.01 if objective == "linear" or protocol == "valid" else -0.1,
+                0.002,
+            )
+            for protocol in protocols
+        }
+        for objective in ("linear", *protocols)
+    }
+    law = {"label": "Zipf, exponent 1.1, 30,000 tokens", "vocab_size": 30_000, "entropy_nats": 6.2573}
+    write_json(
+        folder / "audit" / "metrics.json",
+        {**PLACE, "num_steps": 256, "sources": {LAW: law}, "closed_form": rows, "network": law, "trained": networks}
+        | {"not_a_bound": ["oracle@0.3", "released@0.3"]},
+    )
+
+
 def write_results(folder: Path, params: config.Params) -> Path:
     write_shared(folder, params)
+    write_audit(folder)
     for number, name in enumerate(params.arms):
         write_arm(folder, name, number)
     return folder

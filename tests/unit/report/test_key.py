@@ -14,7 +14,7 @@ def entry(path: str, md5: str) -> str:
 
 def write_lock(path: Path, arms: tuple[str, ...], md5: str = "a1", extra: str = "") -> Path:
     text = "schema: '2.0'\nstages:\n"
-    names = ["corpus", "metrics", *(f"{stage}@bert" for stage in ("tokenize", "information", "spindle"))]
+    names = ["corpus", "metrics", "audit", *(f"{stage}@bert" for stage in ("tokenize", "information", "spindle"))]
     names += [f"{stage}@{arm}" for stage in ("train", "evaluate", "sample") for arm in arms]
     for name in names:
         text += f"  {name}:\n    cmd: python {name}\n" + entry(f"{PROFILE}/{name.replace('@', '/')}/out", md5)
@@ -48,6 +48,6 @@ def test_a_result_that_changed_changes_the_key(tmp_path: Path, params: Params) -
 
 
 def test_stages_that_are_missing_or_of_another_profile_are_told(tmp_path: Path, params: Params) -> None:
-    assert "(8 of 14 stages in dvc.lock)" in lock_key(write_lock(tmp_path / "dvc.lock", ("d3pm",)), params)
+    assert "(9 of 15 stages in dvc.lock)" in lock_key(write_lock(tmp_path / "dvc.lock", ("d3pm",)), params)
     other = make_params(profile="other")
     assert lock_key(tmp_path / "dvc.lock", other) == "dvc.lock has no stage of profile other"

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from ruamel.yaml import YAML
+from workflow.profiles import merged
 
-from diffusionbert import config
 from diffusionbert.stages import evaluate, information, sample, speed, train
 
 ROOT = Path(__file__).parents[3]
@@ -19,14 +18,9 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def project(grammar_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with params.yaml of two tiny arms and the inputs of their stages."""
-    data = config.read_yaml(ROOT / "profiles" / "default.yaml")
-    for section, values in config.read_yaml(ROOT / "profiles" / "engines.yaml").items():
-        replaced = isinstance(values, dict) and section not in ("arms", "tokenizers", "backbones", "packages")
-        data[section] = {**data[section], **values} if replaced else values
-    data["corpus"] = {key: value for key, value in data["corpus"].items() if value is not None}
+    text, _ = merged(ROOT, "engines")
     monkeypatch.chdir(tmp_path)
-    with open("params.yaml", "w") as file:
-        YAML(typ="safe", pure=True).dump(data, file)
+    Path("params.yaml").write_text(text)
     shutil.copytree(grammar_shards.parent, "results/tokenize/bert")
     assert (
         information.main(
@@ -78,6 +72,10 @@ def test_an_arm_from_training_to_text_twice_the_same(project: Path) -> None:
         "released": False,
     }
     assert set(scored["orders"]) == {"linear", "spindle_0.3"}
+    tightened = scored["importance"]
+    assert (tightened["samples"], tightened["sentences"], tightened["is_bound"]) == (2, 4, True)
+    assert tightened["schedule"] == "spindle, lambda 0.3, corpus mean, T = 32"
+    assert tightened["difference_nats_per_sentence"]["value"] <= 0
     columns = pq.read_table(project / "results/evaluate/spindle/sentences.parquet").to_pydict()
     assert len(columns["valid"]) == scored["sentences"]
     mean = sum(columns["valid"]) / len(columns["valid"])
@@ -88,6 +86,34 @@ def test_an_arm_from_training_to_text_twice_the_same(project: Path) -> None:
     told = json.loads((project / "results/timing/train/spindle.json").read_text())
     assert told["tokens_per_second"] > 0
     assert told["peak_memory_mb"] > 0
+
+
+def _change(*pairs: tuple[str, str]) -> None:
+    text = Path("params.yaml").read_text()
+    for before, after in pairs:
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    Path("params.yaml").write_text(text)
+
+
+def test_continuous_time_and_the_releases_sampler(project: Path) -> None:
+    assert train.main(_arguments("train", "spindle")) == 0
+    _change(("time: discrete", "time: continuous"), ("importance_samples: 2", "importance_samples: null"))
+    _change(("sampler: exact", "sampler: released"), ("temperature: 1.0", "temperature: 0.1"))
+    assert evaluate.main(_arguments("evaluate", "spindle")) == 0
+    scored = json.loads((project / "results/evaluate/spindle/metrics.json").read_text())
+    assert (scored["time"], scored["importance"]) == ("continuous", None)
+    assert scored["protocols"]["valid"]["schedule"] == "spindle, lambda 0.3, corpus mean, T = infinity"
+    assert scored["protocols"]["valid"]["is_bound"]
+    # a network of ten steps is close to uniform, about ln V a token
+    expected = scored["tokens"] / scored["sentences"] * 5.7
+    assert scored["protocols"]["valid"]["nats_per_sentence"]["value"] == pytest.approx(expected, rel=0.25)
+    assert sample.main(_arguments("sample", "spindle")) == 0
+    told = json.loads((project / "results/sample/spindle/metrics.json").read_text())
+    rows = [json.loads(line) for line in (project / "results/sample/spindle/samples.jsonl").read_text().splitlines()]
+    assert told["sampler"] == "released"
+    assert told["denoiser_calls"] == 4
+    assert told["mask_left"] == sum(row["text"].count("[MASK]") for row in rows)
 
 
 def test_speed_measures_every_arm(project: Path) -> None:

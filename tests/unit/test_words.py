@@ -1,6 +1,6 @@
 import pytest
 
-from diffusionbert.metrics.words import split_words
+from diffusionbert.words import split_words
 
 
 @pytest.mark.parametrize(

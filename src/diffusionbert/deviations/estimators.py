@@ -29,15 +29,14 @@ def _few(ground: Ground) -> Batch:
 
 
 @torch.no_grad()
-def _term(ground: Ground, batch: Batch, s: Tensor, t: Tensor, rng: np.random.Generator) -> Array:
-    """The bound's term of the step s -> t for each sentence of the batch, with fresh noise."""
+def _term(ground: Ground, batch: Batch, s: Tensor, t: Tensor, rng: np.random.Generator) -> tuple[Array, Array]:
+    """The bound's term of the step s -> t for each sentence of the batch, with fresh noise, and its control variate."""
     linear = ground.linear()
     noise = torch.from_numpy(rng.random(batch.tokens.shape))
     draw = Draw(s, t, noise).to(ground.machine.device)
     arm = ground.trained(LINEAR)
     parts = [valid(linear)(step) for step in arm.steps(batch.to(ground.machine.device), draw, linear)]
-    found: Array = torch.cat(parts).cpu().numpy()
-    return found
+    return torch.cat(parts).cpu().numpy(), ground.control(batch, draw, linear).cpu().numpy()
 
 
 def measure_estimator(ground: Ground) -> Figures:
@@ -46,21 +45,24 @@ def measure_estimator(ground: Ground) -> Figures:
     batch, rng = _few(ground), np.random.default_rng(ground.seed)
     size, J = len(batch.lengths), effort.strata
     inside = np.empty((J, effort.repeats, size))
-    grid = np.empty((J, effort.repeats, size))
+    controlled, grid = np.empty_like(inside), np.empty_like(inside)
     for j, repeat in track([(j, r) for j in range(J) for r in range(effort.repeats)], label="estimators"):
         u = torch.from_numpy(rng.random(size))
         t = stratified_steps(u, torch.tensor(j), J, T)
-        inside[j, repeat] = T * _term(ground, batch, t - 1, t, rng)
+        term, control = _term(ground, batch, t - 1, t, rng)
+        inside[j, repeat], controlled[j, repeat] = T * term, T * (term - control)
         s = torch.full((size,), T // J * j)
-        grid[j, repeat] = J * _term(ground, batch, s, s + T // J, rng)
+        grid[j, repeat] = J * _term(ground, batch, s, s + T // J, rng)[0]
     spread = {
+        "controlled": controlled.var(1, ddof=1).mean(0) / J,
         "stratified": inside.var(1, ddof=1).mean(0) / J,
         "independent": inside.reshape(-1, size).var(0, ddof=1) / J,
         "grid": grid.var(1, ddof=1).mean(0) / J,
     }
     over = f"{size} test sentences, {J} calls a sentence, from {J * effort.repeats} calls"
     names = {
-        "stratified": "one t from each stratum (ours)",
+        "controlled": "one t from each stratum, less its control variate (ours)",
+        "stratified": "one t from each stratum",
         "independent": "every t on its own",
         "grid": "one draw at each point of a grid (the release's)",
     }
@@ -127,7 +129,7 @@ def measure_drawing(ground: Ground) -> Figures:
         losses = []
         for _ in track(range(repeats), label=f"drawing t: {key}"):
             t = steps()
-            losses.append(T * float(_term(ground, batch, t - 1, t, rng).sum()) / float(batch.lengths.sum()))
+            losses.append(T * float(_term(ground, batch, t - 1, t, rng)[0].sum()) / float(batch.lengths.sum()))
         values = np.array(losses)
         figures[key] = of_interval(
             f"standard deviation of a batch's loss: {what}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from diffusionbert.corpus.statistics import InformationTable, read_information
 from diffusionbert.deviations.figures import RESAMPLES, Array, Figure, of_interval
 from diffusionbert.diffusion.absorbing import stratified_steps
 from diffusionbert.diffusion.bound import Step
+from diffusionbert.diffusion.control import control, expected_control
 from diffusionbert.diffusion.draws import Purpose, uniforms
 from diffusionbert.diffusion.schedules import Linear, ReleasedSpindle, Schedule, Spindle, log_frequency
 from diffusionbert.metrics.perplexity import paired, perplexity_interval
@@ -156,25 +157,51 @@ class Ground:
 
     @torch.no_grad()
     def score(
-        self, arm: Absorbing, schedule: Schedule, terms: Mapping[str, Callable[[Step], Tensor]], label: str
+        self,
+        arm: Absorbing,
+        schedule: Schedule,
+        terms: Mapping[str, Callable[[Step], Tensor]],
+        label: str,
+        no_costs: Collection[str] = (),
     ) -> dict[str, Array]:
         """The sum over t of each kind of term, by one draw from each stratum: (N,) each, in the order of sentences.
 
-        `terms` give nats per sentence, (B,), of one step; all of them share the network's pass and the noise.
+        `terms` give nats per sentence, (B,), of one step; all of them share the network's pass and the noise. The
+        evaluate stage's control variate is taken off all but those that `no_costs` names.
         """
         strata = min(self.effort.strata, schedule.num_steps)
         sums = {name: np.zeros(self.num_sentences) for name in terms}
         rounds = [(batch, stratum) for batch in self.batches for stratum in range(strata)]
+        expected = torch.zeros(0)
         for batch, stratum in track(rounds, label=label):
             draw = self.draw(batch, stratum, schedule.num_steps)
+            by_chance = self.control(batch, draw, schedule)
+            if stratum == 0:
+                expected = self.expected_control(batch, schedule)
             parts: dict[str, list[Tensor]] = {name: [] for name in terms}
             with self.machine.autocast():
                 for step in arm.steps(batch.to(self.machine.device), draw, schedule):
                     for name, of in terms.items():
                         parts[name].append(of(step))
             for name, values in parts.items():
-                sums[name][batch.index] += torch.cat(values).double().cpu().numpy() * schedule.num_steps / strata
+                share = torch.cat(values).double() * schedule.num_steps / strata
+                if name not in no_costs:
+                    share += (expected - by_chance * schedule.num_steps) / strata
+                sums[name][batch.index] += share.cpu().numpy()
         return sums
+
+    def control(self, batch: Batch, draw: Draw, schedule: Schedule) -> Tensor:
+        there = batch.to(self.machine.device)
+        information = self.vocabulary.information
+        return control(
+            schedule, there.tokens, there.counted, draw.s, draw.t, draw.uniforms, information, continuous=False
+        )
+
+    def expected_control(self, batch: Batch, schedule: Schedule) -> Tensor:
+        there, grid = batch.to(self.machine.device), range(schedule.num_steps + 1)
+        return expected_control(
+            schedule, there.tokens, there.counted, self.vocabulary.information, grid, continuous=False
+        )
 
     def level(self, what: str, nats: Array) -> Figure:
         """Perplexity per word."""

@@ -104,6 +104,7 @@ def measure_told(ground: Ground) -> Figures:
         own,
         {"valid": valid(own), "oracle": oracle(own), "timing": lambda step: valid_terms(step, own).timing},
         "what the model is told",
+        no_costs=["timing"],
     )
     arm = trained(ground, Trial("oracle")).arm
     told = ground.score(arm, own, {"valid": valid(own), "oracle": oracle(own)}, "what the model learns from it")
@@ -162,6 +163,7 @@ def measure_softmax(ground: Ground) -> Figures:
             "rows": lambda step: step.rows_per_sentence.double(),
         },
         "[MASK] in the softmax",
+        no_costs=["mass", "rows"],
     )
     share = bootstrap(
         lambda rows: float(found["mass"][rows].sum() / found["rows"][rows].sum()), ground.num_sentences, ground.seed

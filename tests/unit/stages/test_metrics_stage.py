@@ -33,6 +33,14 @@ evaluate: {num_sentences: 5, num_strata: 2}
 sample: {num_samples: 6, length: 8, num_steps: 4}
 metrics: {bootstrap: 20}
 speed: {num_steps: [2], num_samples: 2, length: 8}
+audit:
+  zipf: [{vocab_size: 9, exponent: 1.0}]
+  num_steps: 2
+  lambdas: [0.0]
+  corpus_tokens: [9]
+  network:
+    {vocab_size: 9, exponent: 1.0, length: 2, num_steps: 2, spindle_lambda: 0.3, backbone: {}, steps: 1,
+     batch_size: 1, learning_rate: 1.0e-3, test_sentences: 2, num_strata: 2}
 report: {title: T}
 """
 

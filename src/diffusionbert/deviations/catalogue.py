@@ -70,7 +70,8 @@ ENTRIES = (
         "estimator",
         measure_estimator,
         "standard deviation of a sentence's bound {controlled} nats, {stratified} without the control variate, "
-        "{independent} with every t on its own, {grid} on the release's grid, for as many calls, whose bound is another model's and {other_model} nats off",
+        "{independent} with every t on its own, {grid} on the release's grid, for as many calls, whose bound is "
+        "another model's and {other_model} nats off",
     ),
     Entry("units", measure_units, "the same nats are {per_word} per word and {per_token} per token"),
     Entry(

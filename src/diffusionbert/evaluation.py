@@ -139,14 +139,16 @@ def _scores(reveal: list[list[Array]], timing: list[list[Array]], order: NDArray
     named = np.stack([np.concatenate(rows) for rows in reveal])[:, order]
     timed = np.stack([np.concatenate(rows) for rows in timing])[:, order]
     shares = named + timed
-    num_strata, num_sentences = shares.shape
-    # a share is one draw; differences of neighbouring strata overestimate its variance, never the reverse
-    variance = float(((shares[1:] - shares[:-1]) ** 2).sum()) * num_strata / (2 * max(1, num_strata - 1))
+    # A share is one draw. Differences of neighbouring strata overestimate its variance, by what their means differ;
+    # the strata at the two ends, of which the first holds most of the variance, stand in one difference only and are
+    # counted once more.
+    squares = ((shares[1:] - shares[:-1]) ** 2).sum(-1)
+    variance = float(squares.sum() + squares[:1].sum() + squares[-1:].sum()) / 2
     return Scores(
         shares.sum(0),
         named.sum(0),
         timed.sum(0),
-        monte_carlo_standard_error=float(np.sqrt(variance)) / num_sentences,
+        monte_carlo_standard_error=float(np.sqrt(variance)) / shares.shape[1],
     )
 
 

@@ -95,6 +95,7 @@ def train(
         print(f"{label}: resuming from step {first}", file=sys.stderr)
     else:
         torch.manual_seed(seed)  # dropout draws from torch's global generator
+        module.eval()
         history.validation.append({"step": 0, **validate()})
     module.train()
     for step in track(range(first, settings.steps), label=label, total=settings.steps, done=first):

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 
 from diffusionbert.arms.absorbing import AbsorbingScorer
-from diffusionbert.arms.base import Draw
+from diffusionbert.arms.base import Draw, Figure
 from diffusionbert.corpus.batches import Batch, in_order_of_length
 from diffusionbert.corpus.shards import Shards
 from diffusionbert.diffusion.bound import Terms
@@ -88,6 +89,26 @@ def test_the_control_variate_keeps_the_mean_and_takes_variance_off(shards: Shard
         assert abs(controlled.mean() - plain.mean()) < 4 * plain.std() / np.sqrt(len(plain))
         told = np.mean([run[name].monte_carlo_standard_error for run in found["controlled"]])
         assert told > 0.7 * controlled.std(), "the standard error that is told is too small"
+
+
+class Noise:
+    """Terms that are chance alone, of a spread that falls with t as a bound's does."""
+
+    figures: ClassVar = {"noise": Figure(True, "")}
+    num_steps, continuous = 64, False
+
+    def __call__(self, batch: Batch, draw: Draw, names: Sequence[str]) -> dict[str, Terms]:
+        return {"noise": Terms((2 * draw.uniforms[:, 0] - 1) / draw.t, torch.zeros(len(draw.t), dtype=torch.float64))}
+
+
+@pytest.mark.parametrize("strata", [2, 3, 8, 32])
+def test_the_standard_error_is_none_too_small(strata: int) -> None:
+    many = 4000
+    batch = Batch(torch.zeros(many, 1, dtype=torch.long), torch.ones(many, dtype=torch.long), np.arange(many))
+    cpu = torch.device("cpu")
+    told = evaluate(Noise(), [batch], num_strata=strata, num_eval_steps=None, seed=0, device=cpu, label="test")["noise"]
+    true = told.nats.std() / np.sqrt(many)  # the mean of every sentence is 0: all spread is chance
+    assert 0.95 * true < told.monte_carlo_standard_error < 1.6 * true
 
 
 def test_a_strided_evaluation_takes_each_grid_step_once(shards: Shards) -> None:

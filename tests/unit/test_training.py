@@ -38,7 +38,18 @@ def shards(grammar_shards: Path) -> Shards:
     return Shards.open(grammar_shards)
 
 
-def _run(arm: Any, shards: Shards, folder: Path, settings: Settings = SETTINGS, key: str = "k") -> History:
+def _no_scores() -> dict[str, float]:
+    return {"nats_per_sentence": 1.0}
+
+
+def _run(
+    arm: Any,
+    shards: Shards,
+    folder: Path,
+    settings: Settings = SETTINGS,
+    key: str = "k",
+    validate: Callable[[], dict[str, float]] = _no_scores,
+) -> History:
     return train(
         arm,
         Stream(shards["train"], settings.batch_size, 0, shards.special.pad_id),
@@ -47,7 +58,7 @@ def _run(arm: Any, shards: Shards, folder: Path, settings: Settings = SETTINGS, 
         device=torch.device("cpu"),
         autocast=nullcontext,
         checkpoint=Checkpoint(folder, key),
-        validate=lambda: {"nats_per_sentence": 1.0},
+        validate=validate,
         log=lambda values, step: None,
         label="test",
     )
@@ -57,15 +68,15 @@ class _KilledError(Exception):
     pass
 
 
-def _dying(arm: Any, at: int) -> Callable[[Batch, Draw], dict[str, torch.Tensor]]:
+def _dying(arm: Any, at: int) -> Callable[[Batch, Draw], Loss]:
     calls, whole = 0, arm.loss
 
-    def loss(batch: Batch, draw: Draw) -> dict[str, torch.Tensor]:
+    def loss(batch: Batch, draw: Draw) -> Loss:
         nonlocal calls
         calls += 1
         if calls > at:
             raise _KilledError
-        result: dict[str, torch.Tensor] = whole(batch, draw)
+        result: Loss = whole(batch, draw)
         return result
 
     return loss
@@ -180,3 +191,17 @@ def test_the_learning_rate(decay: str, step: int, share: float) -> None:
 def test_a_warm_up_longer_than_the_run_is_refused() -> None:
     with pytest.raises(ValueError, match=r"train\.warmup is 13"):
         replace(SETTINGS, warmup=13)
+
+
+def test_no_validation_has_dropout(shards: Shards, tmp_path: Path) -> None:
+    arm = small_arm(shards, LINEAR)
+    arm.module.train()  # as fresh weights are
+    modes: list[bool] = []
+
+    def validate() -> dict[str, float]:
+        modes.append(arm.module.training)
+        return {"nats_per_sentence": 1.0}
+
+    _run(arm, shards, tmp_path, validate=validate)
+    assert len(modes) > 1
+    assert not any(modes)

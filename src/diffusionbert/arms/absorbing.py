@@ -59,6 +59,7 @@ class Settings:
     spindle_lambda: float = 0.0
     spindle_mean: Literal["corpus", "sentence"] = "corpus"
     one_t_per_batch: bool = False
+    weighting: Literal["uniform", "linear"] = "uniform"  # of 'cross_entropy' over t; linear: 1 - (t - 1)/T
     continuous: bool = False  # trains on the bound of T = infinity, t drawn real
 
     def __post_init__(self) -> None:
@@ -69,6 +70,10 @@ class Settings:
         if self.schedule != "spindle" and self.spindle_lambda != 0:
             raise ValueError(
                 f"spindle_lambda is {self.spindle_lambda} with schedule '{self.schedule}'; only 'spindle' has one"
+            )
+        if self.weighting != "uniform" and self.objective != "cross_entropy":
+            raise ValueError(
+                f"weighting is '{self.weighting}' with objective '{self.objective}'; only 'cross_entropy' has one"
             )
         if self.continuous and self.objective != "valid":
             raise ValueError(
@@ -188,7 +193,7 @@ class Absorbing:
         mean = self.schedule.sentence_mean(batch.tokens, batch.counted)
         noised = self._noised(batch, draw, self.schedule.alpha_bar(draw.t, batch.tokens, mean))
         if self.settings.objective == "cross_entropy":
-            return self._cross_entropy(batch, draw, noised)
+            return self._cross_entropy(batch, draw, noised, self._weights(draw.t))
         # one of T steps was drawn, or one real t of (0, T]: T times its terms estimate the sum, or the integral
         scale = self.num_steps / batch.lengths.sum()
         timed = self.settings.objective == "valid" and not self.schedule.token_independent
@@ -202,15 +207,21 @@ class Absorbing:
 
         return self._loss(noised.masked, noised.hidden, terms)
 
-    def _cross_entropy(self, batch: Batch, draw: Draw, noised: _Noised) -> Loss:
-        """Plain masked-LM cross-entropy, nats per masked token."""
-        scale = 1 / noised.masked.sum().clamp(min=1)
+    def _cross_entropy(self, batch: Batch, draw: Draw, noised: _Noised, weights: Tensor) -> Loss:
+        """Masked-LM cross-entropy, nats per masked token, each sentence weighted, (B,)."""
+        scale = weights / noised.masked.sum().clamp(min=1)
 
         def terms(hidden: Tensor, chunk: slice) -> dict[str, Tensor]:
             step = self._step(batch, draw, noised.masked, hidden, chunk)
-            return {"reveal": negative_log_prediction(step).double().sum() * scale}
+            return {"reveal": (step.per_sentence(negative_log_prediction(step)) * scale[chunk]).sum()}
 
         return self._loss(noised.masked, noised.hidden, terms)
+
+    def _weights(self, t: Tensor) -> Tensor:
+        """Of cross-entropy at t: 1, or 1 - (t - 1)/T, which leaves the steps with little context less (RDM's)."""
+        if self.settings.weighting == "uniform":
+            return torch.ones_like(t)
+        return 1 - (t.double() - 1) / self.num_steps
 
     def _released_loss(self, batch: Batch, draw: Draw) -> Loss:
         """The release's: the two-outcome divergence, plus 0.01 cross-entropy at every real position, visible or not.
@@ -235,7 +246,7 @@ class Absorbing:
 
     def warmup_loss(self, batch: Batch, draw: Draw) -> Loss:
         kept = torch.full_like(draw.uniforms, 1 - MLM_SHARE)
-        return self._cross_entropy(batch, draw, self._noised(batch, draw, kept))
+        return self._cross_entropy(batch, draw, self._noised(batch, draw, kept), torch.ones_like(draw.t))
 
     def _released(self, spindle_lambda: float) -> ReleasedSpindle:
         return ReleasedSpindle(self.num_steps, log_frequency(self.vocabulary.counts), spindle_lambda)

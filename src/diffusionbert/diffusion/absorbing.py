@@ -39,7 +39,9 @@ def stratified_times(
     """A real t in (0, T] from each stratum and its weight: t = T u^2, u = (j + 1 - U) / J, weight 2 T u / J.
 
     Over all strata the weighted terms are an unbiased estimate of the integral over t. Near t = 0 the terms are as
-    large as 1/t where anything is masked: under a uniform t their variance has no bound, under this one it has.
+    large as 1/t where anything is masked: under a uniform t their variance has no bound, under this one it has. For a
+    token whose curve is clipped at 1 the same happens where it leaves 1, at a t of its own that no draw can favour:
+    there the variance stays without a bound, and a figure of many discrete steps is the better one.
     """
     position = (stratum + 1 - uniforms) / num_strata
     return num_steps * position**2, 2 * num_steps * position / num_strata

@@ -81,11 +81,14 @@ class Step:
 
 
 def negative_log_prediction(step: Step) -> Float[Tensor, M]:
-    """-ln p~(x0) at every masked position: plain cross-entropy over the candidates, no schedule factor."""
+    """-ln p~(x0) at every masked position: plain cross-entropy over the candidates, no schedule factor.
+
+    Infinite for a token that is no candidate.
+    """
     weights = step.candidates[None, None, :].double()
     rows = step.rows_per_sentence.sum()[None]
     log_sums, target_logits = log_sums_and_targets(step.logits, weights, rows, step.targets)
-    return log_sums.squeeze(-1) - target_logits
+    return torch.where(step.candidates[step.targets], log_sums.squeeze(-1) - target_logits, torch.inf)
 
 
 def valid_terms(step: Step, schedule: Schedule, *, schedule_factor: bool = True) -> Terms:

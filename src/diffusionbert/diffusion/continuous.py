@@ -60,7 +60,11 @@ def continuous_oracle_terms(step: Step, schedule: Schedule) -> Terms:
 
 
 def continuous_released_terms(step: Step, schedule: ReleasedSpindle) -> Terms:
-    """`released` in continuous time: its posterior beta k / (beta k + 1 - k) per step, with beta = dt / (T - t)."""
+    """`released` in continuous time: its posterior beta k / (beta k + 1 - k) per step, with beta = dt / (T - t).
+
+    Its cap keeps 0.001 of every token [MASK] down to t = 0, where k jumps to 1: the last of T steps has a term of 0.001
+    (-ln p~) for it once T > 1000, which a rate cannot have and this leaves out.
+    """
     mean = schedule.sentence_mean(step.x0, step.counted)
     keep = schedule.alpha_bar(step.t, step.x0, mean)
     left = (schedule.num_steps - step.t.double()).unsqueeze(-1)

@@ -147,6 +147,8 @@ def test_a_saved_arm_loads_with_transformers_alone(shards: Shards, tmp_path: Pat
         ({"num_steps": 0}, "num_steps is 0"),
         ({"spindle_lambda": -0.3, "schedule": "spindle"}, "spindle_lambda is -0.3"),
         ({"spindle_lambda": 0.3}, "only 'spindle'"),
+        ({"weighting": "linear"}, "only 'cross_entropy'"),
+        ({"continuous": True, "objective": "oracle"}, "only 'valid'"),
     ],
 )
 def test_settings_that_contradict_are_refused(change: dict[str, Any], message: str) -> None:
@@ -186,6 +188,19 @@ def test_logits_over_the_budget_change_neither_loss_nor_gradient(
     assert gradients.keys() == expected.keys()
     for name, gradient in expected.items():
         torch.testing.assert_close(gradients[name], gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_cross_entropy_can_be_weighted_over_t(shards: Shards) -> None:
+    settings = LINEAR | {"objective": "cross_entropy"}
+    plain, weighted = small_arm(shards, settings), small_arm(shards, settings | {"weighting": "linear"})
+    batch = _batch(shards)
+    for arm in (plain, weighted):
+        arm.module.eval()
+    for t in (1, 9, 32):
+        draw = _draw(batch, t)
+        expected = plain.loss(batch, draw).total * (1 - (t - 1) / 32)
+        torch.testing.assert_close(weighted.loss(batch, draw).total, expected)
+        torch.testing.assert_close(weighted.warmup_loss(batch, draw).total, plain.warmup_loss(batch, draw).total)
 
 
 def test_scores_in_chunks_are_the_same(shards: Shards) -> None:

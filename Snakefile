@@ -183,6 +183,8 @@ rule audit:
     log:
         "logs/audit.log",
     threads: dag.threads
+    resources:
+        gpu=1,
     message:
         "audit"
     shell:

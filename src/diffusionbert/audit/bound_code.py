@@ -75,7 +75,7 @@ def largest_difference(lambdas: list[float]) -> float:
         }
         for protocol, scoring in protocols(spindle, release, continuous=False).items():
             for denoiser in DENOISERS:
-                if not math.isfinite(closed[protocol][denoiser]):
+                if closed[protocol][denoiser] == math.inf:
                     continue  # a certainty that is wrong: no finite logit tells it
                 nats = enumerated(SMALL, scoring, denoiser, before_factor=protocol == "valid")
                 found = abs(nats - closed[protocol][denoiser])

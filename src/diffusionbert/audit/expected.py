@@ -53,8 +53,16 @@ def spindle_of(source: Source, num_steps: int, spindle_lambda: float) -> Spindle
 
 
 def release_of(source: Source, num_steps: int, spindle_lambda: float, corpus_tokens: int) -> CentredRelease:
-    """The release's schedule when it has counted c_v = N p(v) in a corpus of N tokens."""
-    frequency = log_frequency((corpus_tokens * source.probability).round().long())
+    """The release's schedule when it has counted c_v = N p(v) in a corpus of N tokens.
+
+    Raises ValueError for a corpus so small that no token is counted.
+    """
+    counts = (corpus_tokens * source.probability).round().long()
+    if not bool(counts.any()):
+        raise ValueError(
+            f"audit.corpus_tokens: found {corpus_tokens}; expected a corpus that has some token of '{source.name}' once"
+        )
+    frequency = log_frequency(counts)
     mean = float((source.probability * frequency).sum())
     return CentredRelease(num_steps, frequency, spindle_lambda, mean)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,13 @@ class Finding:
     standard_error: float = 0.0
     corpus_tokens: int | None = None  # N of the release's counts
     is_bound: bool  # as `diffusion.protocols` declares it
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.excess_nats_per_token) or self.excess_nats_per_token == -math.inf:
+            raise ValueError(
+                f"audit: {self.flag}, {self.denoiser}, {self.source}: the figure is {self.excess_nats_per_token}; "
+                "expected a number, or infinity for a denoiser that is certain and wrong"
+            )
 
     @property
     def below_entropy(self) -> bool:

@@ -208,7 +208,13 @@ def new_arm(network: Network, objective: str, model: nn.Module) -> Absorbing:
             num_steps=network.num_steps,
             spindle_lambda=network.spindle_lambda,
         )
-    return Absorbing(settings, model, vocabulary_of(network), Path())
+    arm = Absorbing(settings, model, vocabulary_of(network), Path())
+    if network.length > arm.max_length:
+        raise ValueError(
+            f"audit.network.length: found {network.length}; its backbone holds at most {arm.max_length} tokens between "
+            "[CLS] and [SEP]"
+        )
+    return arm
 
 
 def vocabulary_of(network: Network) -> Vocabulary:

@@ -113,7 +113,7 @@ def _mathematics(request: Request) -> list[Figure]:
 
 def _sampling(request: Request) -> list[Figure]:
     size, device, autocast = request.size, request.device, request.autocast
-    repeats = max(1, request.repeats // 3)
+    repeats = max(min(3, request.repeats), request.repeats // 3)  # a median wants three
     return [
         *sampling.overhead(size, device, autocast, repeats),
         *sampling.calls(size, device, autocast),

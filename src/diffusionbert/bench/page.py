@@ -12,6 +12,7 @@ from diffusionbert.bench.figures import met, number, verdict
 from diffusionbert.files import read_json, write_text
 
 PAGE, CPU, GPU = Path("docs/benchmarks.md"), Path("results/bench/cpu.json"), Path("results/gpu/bench.json")
+IDLE = 0.5  # load per core above which other work was going on
 HEADINGS = {
     "steps": "Training step",
     "mathematics": "Draw, posterior, bound, construction",
@@ -59,8 +60,9 @@ def _machine(result: dict[str, Any]) -> list[str]:
         f"Python {machine['python']}"
     )
     load = result["load_per_core_before"]
+    busy = " The machine was not idle: the verdicts are of a busy one." if load > IDLE else ""
     return [
-        f"{result['size']}. {told}. Load per core before the run: {load:.2f}.\n",
+        f"{result['size']}. {told}. Load per core before the run: {load:.2f}.{busy}\n",
         _summary(result["figures"]),
         *(_part(HEADINGS[name], result["figures"][name]) for name in HEADINGS if name in result["figures"]),
         f"Utilisation: {result['formula']}.\n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -71,16 +72,15 @@ def overhead(size: Size, device: torch.device, autocast: Autocast, repeats: int,
                     continue
                 watch.stop(whole)
                 shares.append(whole.wall[-1] / network.seconds - 1)
-            shares.sort()
             lines.append(
                 Figure(
                     f"sampler beyond the network, {name}, ancestral, {steps} steps, "
                     f"{size.batch} x {size.sampled_length}, {how}",
-                    round(100 * shares[len(shares) // 2], 3),
+                    round(100 * statistics.median(shares), 3),
                     "%",
                     100 * target if how == "top-k 30" else None,
                     times={"sampling": whole.told()},
-                    note=f"{100 * shares[0]:.1f} to {100 * shares[-1]:.1f} %",
+                    note=f"{100 * min(shares):.1f} to {100 * max(shares):.1f} %",
                 )
             )
     return lines

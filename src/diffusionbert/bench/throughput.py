@@ -57,18 +57,11 @@ def figures(
         flops = model_flops(size, positions, size.length, predicted_rows(size, name))
         where = f"{name}, {how}, {size.batch} x {size.length}"
         told = {OURS: times[OURS].told()}
-        target = LEAST if device.type == "cuda" else None
-        lines += [
-            Figure(f"training tokens a second, {where}", round(positions / seconds), "tokens/s", times=told),
-            Figure(
-                f"model-FLOP utilisation, {where}",
-                round(100 * flops / seconds / rate, 2),
-                "%",
-                target,
-                "at least",
-                note=f"{flops / seconds / 1e12:.3g} TFLOP/s of {rate / 1e12:.3g} measured",
-            ),
-        ]
+        lines.append(Figure(f"training tokens a second, {where}", round(positions / seconds), "tokens/s", times=told))
+        if device.type == "cuda":  # a processor's clock moves too much between the steps and the product
+            share = round(100 * flops / seconds / rate, 2)
+            note = f"{flops / seconds / 1e12:.3g} TFLOP/s of {rate / 1e12:.3g} measured"
+            lines.append(Figure(f"model-FLOP utilisation, {where}", share, "%", LEAST, "at least", note=note))
     return lines
 
 

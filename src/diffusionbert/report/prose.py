@@ -46,8 +46,8 @@ AUDIT = [
     "Is a protocol's figure a bound? Here the answer is known beforehand. Tokens are drawn independently from a "
     "law p(v), so that no model of any kind can need fewer nats per token than the entropy of p: a figure "
     "below it is an error of accounting, whatever the denoiser. What each protocol reports for a denoiser "
-    "that knows p is computed in closed form, not sampled, and the same sums are taken through the code "
-    "that scores the arms; the two must agree, or this stage fails.",
+    "that knows p is computed in closed form, not sampled. The same closed forms on a small source are held "
+    "against the code that scores the arms, by enumeration: the two must agree, or this stage fails.",
     "Two denoisers are told apart. The *true posterior* is what a [MASK] at step t really holds: frequent "
     "words are masked later under the spindle, so at a given step they are rarer among the masked. The *own "
     "minimiser* is the denoiser that an arm trained under that protocol is pushed towards: it predicts which "
@@ -63,7 +63,10 @@ AUDIT_TRAINED = [
 ]
 
 AUDIT_LIMITS = (
-    "What this cannot tell: it says what accounting *could* produce, not what it did. No checkpoint was "
+    "What this cannot tell: it says what accounting *could* produce, not what it did. The two lambdas are not "
+    "of one unit: that of oracle is eq. 12's, that of released the code's own, whose default 0.3 is a much "
+    "weaker spindle in eq. 12 (docs/deviations.md, entry 5). Tokens per word and one of the sources are of "
+    "this corpus, the published figures of LM1B. No checkpoint was "
     "published that could be scored again, and the paper names neither its lambda nor which code made its "
     "table. Independent tokens have no context, so that a figure here is made of the unigram law alone; a "
     "denoiser of text sees neighbours, needs fewer nats for most words and other ones for rare words, and "

@@ -62,3 +62,9 @@ def test_trained_figures_carry_the_lambda_they_were_trained_at() -> None:
     excess = {"valid": Excess(0.01, 0.001, True)}
     found = list(trained(NETWORK, {"linear": excess, "oracle": excess}))
     assert [(each.denoiser, each.spindle_lambda) for each in found] == [("linear", 0.0), ("oracle", 0.3)]
+
+
+@pytest.mark.parametrize("excess", [float("nan"), float("-inf")])
+def test_a_figure_that_is_no_number_is_refused(excess: float) -> None:
+    with pytest.raises(ValueError, match="expected a number, or infinity"):
+        finding(excess)

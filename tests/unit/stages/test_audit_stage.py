@@ -77,3 +77,28 @@ def test_a_table_without_its_columns_is_named(run_folder: Path, capsys: pytest.C
     pq.write_table(pa.table({"count": [1]}), path)
     assert run(run_folder) == 1
     assert f"{path}: not a table of token information" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"corpus_tokens": [1]},
+            "audit.corpus_tokens: found 1; expected a corpus that has some token of 'zipf_1.1_100'",
+        ),
+        ({"network": {"length": 4000}}, "audit.network.length: found 4000; its backbone holds at most"),
+    ],
+    ids=["too small a corpus", "too long a sentence"],
+)
+def test_settings_that_cannot_be_audited_are_one_line(
+    run_folder: Path, change: dict, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run_folder / "params.yaml"
+    data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    for key, value in change.items():
+        data["audit"][key] = data["audit"][key] | value if isinstance(value, dict) else value
+    with path.open("w", encoding="utf-8") as file:
+        YAML().dump(data, file)
+    assert run(run_folder) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert message in line

@@ -115,8 +115,8 @@ def _last_runs(runs: Path, instances: dict[str, dict[str, set[str]]]) -> Iterato
         words = PurePosixPath(_read(path)["outs"][-1]["path"]).parts
         profile = words[1]
         family, instance = words[2], words[3] if len(words) > 3 else ""
-        if family == "timing":
-            family, instance = words[3], PurePosixPath(words[4]).stem
+        if family == "timing":  # timing/<stage>/<instance>.json, or timing/<stage>.json of a stage that has none
+            family, instance = PurePosixPath(words[3]).stem, PurePosixPath(*words[4:]).stem
         if profile in instances and instance in instances[profile].get(family, {instance}):
             yield path
 

@@ -23,7 +23,8 @@ from diffusionbert.files import write_json
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
-        write_json(args.out, result(_request(args)))
+        request = _request(args)  # which also settles where the result goes
+        write_json(args.out, result(request))
     except (ValueError, OSError) as error:
         print(f"error: bench: {error}", file=sys.stderr)
         return 1

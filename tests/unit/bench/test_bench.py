@@ -252,3 +252,10 @@ def test_the_committed_page_is_written_from_the_committed_results() -> None:
     assert page.CPU.exists(), "make bench writes it"
     expected = page.rendered(read_json(page.CPU), read_json(page.GPU) if page.GPU.exists() else None)
     assert page.PAGE.read_text(encoding="utf-8") == expected
+
+
+def test_the_result_goes_to_its_default_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "result", lambda request: {"size": request.size.described})
+    assert command.main(["--size", "toy", "--parts", "arrays"]) == 0
+    assert (tmp_path / "results/bench/cpu.json").exists()

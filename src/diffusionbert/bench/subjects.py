@@ -87,7 +87,7 @@ def vocabulary_of(size: Size) -> Vocabulary:
 def model_of(size: Size) -> Any:
     """A fresh masked LM; the same weights every time."""
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.manual_seed(0)  # transformers draws initial weights from torch's global generator
         return backbone.fresh(size.config, size.vocab_size)
 
 

@@ -136,8 +136,22 @@ def table(results: Results) -> Table:
         ["Arm", "Temperature", "Top-k", "Self-BLEU-4", "BLEU-4", "Entropy of words (nats)", "Samples"],
         lines,
         frozenset(range(1, 7)),
-        "Self-BLEU rises with the number of samples; here it is the same at every point.",
+        " ".join(
+            ["Self-BLEU rises with the number of samples; here it is the same at every point.", *_unmoved(results)]
+        ),
     )
+
+
+def _unmoved(results: Results) -> list[str]:
+    """A line for every arm whose samples are the same whatever the setting: its frontier is one point."""
+    still = [arm for arm, points in drawn(results) if len(points) > 1 and len(np.unique(_values(points), axis=0)) == 1]
+    return [
+        f"Neither temperature nor top-k moves “{arm.label}”: they act on the last draw of its words alone, which is as "
+        "good as certain by then."
+        if arm.design.system == "diffusion_lm"
+        else f"Neither temperature nor top-k moves “{arm.label}”."
+        for arm in still
+    ]
 
 
 def _point(point: dict[str, Any]) -> list[str]:

@@ -1,4 +1,7 @@
-"""The table in README.md, written between two markers from the committed results of the default profile."""
+"""The tables in README.md, written between two markers from committed results.
+
+A row per arm from the default profile, and the claims from the profile that trains every row.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,12 @@ from diffusionbert.report.findings import summary
 from diffusionbert.report.formats import interval, perplexity
 from diffusionbert.report.markdown import render_table
 from diffusionbert.report.paper import CORPUS, SOURCE, row_of
-from diffusionbert.report.results import ArmResults, Results, read_results
+from diffusionbert.report.results import ArmResults, Results, read_profile, read_results
 from diffusionbert.report.table_2 import own_figure
 from diffusionbert.report.tables import PROTOCOLS
 
+LOCK = Path("dvc.lock")
+MOST_ROWS = "table"  # its claims, where it was run: the default profile trains too few arms to decide most
 BEGIN = "<!-- results: begin (written by `make readme`) -->"
 END = "<!-- results: end -->"
 
@@ -29,12 +34,20 @@ def block(folder: Path, params: Params) -> str:
     """What stands between the markers: the summary and a row per arm, or that there are no results yet."""
     if not folder.exists():
         return f"No results of profile `{params.profile}` are here yet; `make run` makes them."
-    results = read_results(folder, params, Path("dvc.lock"))
+    results = read_results(folder, params, LOCK)
     lines = "\n".join(f"- {line}" for line in summary(results))
-    made = claims(results)
-    claimed = f"{claim_page.tally(made)} What decided each: `results/{params.profile}/claims.md`."
-    verdicts = render_table(claim_page.verdicts(made))
-    return f"{lines}\n\n{render_table(_table(results))}\n\n{_note()}\n\n{claimed}\n\n{verdicts}"
+    claimed = _claimed(read_profile(folder.parent / MOST_ROWS, LOCK) or results)
+    return f"{lines}\n\n{render_table(_table(results))}\n\n{_note()}\n\n{claimed}"
+
+
+def _claimed(results: Results) -> str:
+    made, profile = claims(results), results.params.profile
+    told = (
+        f"The paper's claims, decided by the {len(results.arms)} arms of profile `{profile}`: "
+        f"{claim_page.tally(made)} What decided each: `results/{profile}/claims.md`; every row of the paper's tables: "
+        f"`results/{profile}/report.html`."
+    )
+    return f"{told}\n\n{render_table(claim_page.verdicts(made))}"
 
 
 def _table(results: Results) -> Table:

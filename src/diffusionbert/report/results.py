@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diffusionbert.config import Arm, Params
+from diffusionbert.config import Arm, Params, load
 from diffusionbert.files import read_json
 from diffusionbert.report.key import lock_key
 from diffusionbert.report.paper import Design
 
+SETTINGS = "params.yaml"  # written beside the pages: what makes results readable without the profile's own file
 Values = dict[str, Any]
 Rows = list[dict[str, Any]]
 
@@ -94,6 +95,12 @@ class Results:
 
     def arm(self, name: str | None) -> ArmResults | None:
         return next((arm for arm in self.arms if arm.name == name), None)
+
+
+def read_profile(folder: Path, lock: Path) -> Results | None:
+    """Another profile's results by the settings that lie with them; None where there are none."""
+    settings = folder / SETTINGS
+    return read_results(folder, load(settings), lock) if settings.exists() else None
 
 
 def read_results(folder: Path, params: Params, lock: Path, beside: Results | None = None) -> Results:

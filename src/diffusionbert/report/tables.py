@@ -51,7 +51,7 @@ def figures(arms: Sequence[ArmResults], group: str) -> Table:
             "Reveal term (nats per sentence)",
             "Timing term (nats per sentence)",
             "Monte Carlo s.e. (nats per sentence)",
-            "T; evaluation steps or strata",
+            "Evaluated by",
             "Schedule of the forward process",
         ],
         rows=lines,
@@ -85,14 +85,12 @@ def _figure(arm: ArmResults, name: str, figure: dict[str, Any]) -> list[str]:
 
 
 def steps(evaluate: dict[str, Any]) -> str:
-    """T and how it was evaluated; n/a for a system that has no time steps."""
+    """How the sum over steps was evaluated (T stands with the schedule); n/a for a system that has no time steps."""
     if evaluate.get("num_steps") is None:
         return NOT_APPLICABLE
-    if evaluate.get("eval_steps"):
-        return f"T = {evaluate['num_steps']}; K = {evaluate['eval_steps']}"
-    if evaluate.get("time") == "continuous":
-        return f"T = infinity; {evaluate.get('strata', NOT_APPLICABLE)} strata"
-    return f"T = {evaluate['num_steps']}; {evaluate.get('strata', NOT_APPLICABLE)} strata"
+    strata = f"{evaluate['strata']} strata" if evaluate.get("strata") else ""
+    strided = f"K = {evaluate['eval_steps']}" if evaluate.get("eval_steps") else ""
+    return "; ".join(each for each in (strided, strata) if each) or NOT_APPLICABLE
 
 
 def tightened(arms: Sequence[ArmResults], group: str) -> Table:

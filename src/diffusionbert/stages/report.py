@@ -7,20 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from diffusionbert.config import Params, load
+from diffusionbert.config import Params
 from diffusionbert.files import write_text
 from diffusionbert.report import claim_page
 from diffusionbert.report.document import Document
 from diffusionbert.report.elsewhere import PROFILE
 from diffusionbert.report.html import render_html
 from diffusionbert.report.markdown import render_markdown
-from diffusionbert.report.results import Results, read_results
+from diffusionbert.report.results import SETTINGS, Results, read_profile, read_results
 from diffusionbert.report.sections import as_yaml, report
 from diffusionbert.report.timings import read_timings, timings
 from diffusionbert.stages import shell
 
 LOCK = Path("dvc.lock")
-SETTINGS = "params.yaml"  # written beside the pages: what another profile's report reads these results with
 
 
 def body(context: shell.Context) -> None:
@@ -40,9 +39,7 @@ def body(context: shell.Context) -> None:
 def read_beside(folder: Path) -> Results | None:
     """The results of profile `gpu`, which another machine made, where they lie beside `folder` and it is not they."""
     beside = folder.parent / PROFILE
-    if beside.resolve() == folder.resolve() or not (beside / SETTINGS).exists():
-        return None
-    return read_results(beside, load(beside / SETTINGS), LOCK)
+    return None if beside.resolve() == folder.resolve() else read_profile(beside, LOCK)
 
 
 def write_page(folder: Path, name: str, document: Document) -> list[Path]:

@@ -75,3 +75,9 @@ def test_the_table_has_every_point_by_rising_self_bleu(tmp_path: Path) -> None:
     table = frontier.table(results(tmp_path, {"spindle": ABOVE[::-1]}))
     assert [row[1] for row in table.rows] == ["0.5", "0.8", "1"]
     assert table.rows[0][2] == "all"
+
+
+def test_a_frontier_that_no_setting_moves_is_told(tmp_path: Path) -> None:
+    still = [point(temperature, 0.3, 0.1) for temperature in (0.5, 0.8, 1.0)]
+    assert "moves “Our gpt”" in frontier.table(results(tmp_path / "still", {"spindle": ABOVE, "gpt": still})).note
+    assert "moves" not in frontier.table(results(tmp_path / "moved", {"spindle": ABOVE, "gpt": LINE})).note

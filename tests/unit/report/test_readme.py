@@ -1,9 +1,12 @@
+import shutil
 from pathlib import Path
 
 import pytest
 
 from diffusionbert.config import Params, load
+from diffusionbert.files import write_text
 from diffusionbert.report.readme import BEGIN, END, block, main, replaced
+from diffusionbert.report.sections import as_yaml
 
 ROOT = Path(__file__).parents[3]
 
@@ -18,6 +21,18 @@ def test_the_block_has_a_row_per_arm_or_says_there_is_none(results_folder: Path,
     text = block(results_folder, params)
     assert all(f"| {arm.label} |" in text for arm in params.arms.values())
     assert "make run" in block(results_folder / "absent", params)
+
+
+def test_claims_are_those_of_the_profile_that_trains_every_row(
+    tmp_path: Path, results_folder: Path, params: Params
+) -> None:
+    default = tmp_path / "results" / "default"
+    shutil.copytree(results_folder, default)
+    assert f"`results/{params.profile}/claims.md`" in block(default, params)
+    table = default.parent / "table"
+    shutil.copytree(results_folder, table)
+    write_text(table / "params.yaml", as_yaml(params.model_copy(update={"profile": "table"})))
+    assert "`results/table/claims.md`" in block(default, params)
 
 
 def test_only_what_is_between_the_markers_changes() -> None:

@@ -265,6 +265,7 @@ class Sample(Section):
 
 
 class Metrics(Section):
+    case: Literal["lower", "released"] = "lower"  # released: references keep their letters beside lower-cased texts
     max_references: Positive | None = None
     bootstrap: Positive = 1000
     seed: Count = 0

@@ -14,7 +14,11 @@ from tokenizers import normalizers, pre_tokenizers
 TOKENISATION = "bert-basic"
 CASE = "lower"
 
+
 _normalizer = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=True, lowercase=True)
+_as_written = normalizers.BertNormalizer(
+    clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=False
+)
 _splitter = pre_tokenizers.BertPreTokenizer()
 # The same rule for plain ASCII, where it is ten times as fast: every printable mark is punctuation.
 _ASCII_WORD = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9 ]")
@@ -25,6 +29,11 @@ def split_words(text: str) -> list[str]:
     if text.isascii() and text.isprintable():
         return _ASCII_WORD.findall(text.lower())
     return [word for word, _ in _splitter.pre_tokenize_str(_normalizer.normalize_str(text))]
+
+
+def split_cased(text: str) -> list[str]:
+    """The words of a text, letters and accents as they are."""
+    return [word for word, _ in _splitter.pre_tokenize_str(_as_written.normalize_str(text))]
 
 
 def count_words(texts: Sequence[str]) -> list[int]:

@@ -86,6 +86,20 @@ BAD = [
     ("sample/num_samples", 2, "sample.num_samples: found 2"),
     ("arms/d3pm_linear_tad/settings/time", "elastic", "arms.d3pm_linear_tad.settings.time: found 'elastic'"),
     ("arms/d3pm_linear_tad/baseline", "d3pm_linear_tad", "is the arm itself"),
+    (
+        "backbones/gpt_tiny/config/n_positions",
+        1,
+        "a sentence for arms.gpt: 1 tokens, and backbones.gpt_tiny has room for 0",
+    ),
+    (
+        "backbones/gpt_tiny/config/n_positions",
+        40,
+        "sample.length for arms.gpt: 64 tokens, and backbones.gpt_tiny has room",
+    ),
+    ("backbones/gpt_tiny/config/model_type", "zzz", "backbones.gpt_tiny for arms.gpt of system 'autoregressive': no"),
+    ("arms/gpt/settings/init", "pretrained", "arms.gpt.settings.init: found 'pretrained' with backbones.gpt_tiny"),
+    ("arms/d3pm_linear_tad/backbone", "gpt_tiny", "no masked LM has this shape (type 'gpt2' is a causal LM)"),
+    ("sample/sampler", "released", "sample.sampler: found 'released' with arms.diffusion_lm"),
     ("arms/real_text", {"label": "x", "tokenizer": "bert", "system": "absorbing", "backbone": "tiny"}, "is taken"),
 ]
 
@@ -96,6 +110,19 @@ def test_bad_params_name_the_key(path: str, value: Any, message: str) -> None:
         check(config.parse(_changed(path, value)))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_time_token_needs_a_position_before_anything_is_run() -> None:
+    data = config.read_yaml(ROOT / "profiles" / "default.yaml")
+    row = data["arms"]["d3pm_linear_tad"]
+    data |= {"arms": {"pte": row}, "frontier": data["frontier"] | {"arms": ["pte"]}, "generative": {"arm": None}}
+    row["settings"]["time"], row["backbone"] = "pte", "small"
+    room = {"model_type": "bert", "hidden_size": 8, "num_attention_heads": 2, "max_position_embeddings": 67}
+    data["backbones"] = {"small": {"source": "fresh", "config": room}}
+    check(config.parse(data))
+    room["max_position_embeddings"] = 66
+    with pytest.raises(config.ConfigError, match="has room for 63 beside its special tokens and the time token"):
+        check(config.parse(data))
 
 
 def test_faults_of_an_arm_name_the_file_that_was_read() -> None:

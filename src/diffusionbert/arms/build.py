@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from diffusionbert import config
 from diffusionbert.arms.base import NO_MASK, Arm, Vocabulary
+from diffusionbert.arms.fit import check_fit
 from diffusionbert.corpus.folders import checked_folder
 from diffusionbert.corpus.packages import CACHE, extract_folder, fetch_package
 from diffusionbert.corpus.shards import Shards
@@ -46,7 +47,8 @@ def settings_of(name: str, row: config.Arm, where: str = "params.yaml") -> Any:
 
 
 def check(params: config.Params, where: str = "params.yaml") -> None:
-    """Checks every arm's settings against its system, the steps of evaluation and sampling against each T, the judge.
+    """Checks every arm's settings against its system and its backbone, the steps of evaluation and sampling against
+    each T, and the judge.
 
     Raises ConfigError or ValueError.
     """
@@ -58,6 +60,15 @@ def check(params: config.Params, where: str = "params.yaml") -> None:
         )
     for name, row in params.arms.items():
         settings = settings_of(name, row, where)
+        if params.sample.sampler == "released" and row.system != "absorbing":
+            raise config.ConfigError(
+                f"{where}: sample.sampler: found 'released' with arms.{name} of system '{row.system}'; expected "
+                "'exact', as no other system than 'absorbing' has the published one"
+            )
+        try:
+            check_fit(name, params, settings, _class(row).backbone_kind)
+        except ValueError as error:
+            raise config.ConfigError(f"{where}: {error}") from None
         if not hasattr(settings, "check_steps"):  # a system whose samplers take their own numbers of steps
             continue
         wanted = {

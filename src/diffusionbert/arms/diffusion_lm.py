@@ -158,13 +158,18 @@ class DiffusionLM:
         """
         if self.settings.prediction == "direct":
             return output
-        embeddings, snr = self.denoiser.embedding.weight, self.process.snr.to(output)[t]
-        rate = (self.process.alpha_bar.sqrt() / self.process.variance).to(output)[t]
-        # SNR |EMB(w)|^2 / 2 as one more component, so that a single product makes the logits
-        evidence = torch.cat([output + rate[:, None] * xt, -snr[:, None] / 2], -1)
-        words = torch.cat([embeddings, embeddings.square().sum(-1, keepdim=True)], -1)
-        logits = nn.functional.linear(evidence, words, self._bias())
-        return logits.softmax(-1) @ embeddings
+        with self._float32():
+            embeddings, snr = self.denoiser.embedding.weight, self.process.snr.to(output)[t]
+            rate = (self.process.alpha_bar.sqrt() / self.process.variance).to(output)[t]
+            # SNR |EMB(w)|^2 / 2 as one more component, so that a single product makes the logits
+            evidence = torch.cat([output + rate[:, None] * xt, -snr[:, None] / 2], -1)
+            words = torch.cat([embeddings, embeddings.square().sum(-1, keepdim=True)], -1)
+            logits = nn.functional.linear(evidence, words, self._bias())
+            return logits.softmax(-1) @ embeddings
+
+    def _float32(self) -> torch.autocast:
+        """Autocast off: the bound multiplies a prediction's squared error by an SNR of up to 1 / sigma_0^2."""
+        return torch.autocast(self._device.type, enabled=False)
 
     def _bias(self) -> Tensor:
         """b(w) of the candidates, -inf elsewhere: no other id is a word."""
@@ -176,8 +181,9 @@ class DiffusionLM:
 
     def rounding_nats(self, x0: Float[Tensor, "M D"], tokens: Int[Tensor, M]) -> Float[Tensor, M]:
         """-ln p(w | x_0), float32."""
-        logits = nn.functional.linear(x0, self.denoiser.embedding.weight, self._bias())
-        return nn.functional.cross_entropy(logits, tokens, reduction="none")
+        with self._float32():
+            logits = nn.functional.linear(x0, self.denoiser.embedding.weight, self._bias())
+            return nn.functional.cross_entropy(logits, tokens, reduction="none")
 
     def loss(self, batch: Batch, draw: Draw) -> Loss:
         """`simple`: L_simple^e2e of Li et al., whose squared errors are means over components, of no unit, beside nats.
@@ -266,7 +272,8 @@ class DiffusionLM:
         for rows in self._rows(len(output)):
             steps = torch.full((len(output[rows]),), t, device=output.device)
             predicted = self.predict(output[rows], xt[rows], steps)
-            likeliest = nn.functional.linear(predicted, self.denoiser.embedding.weight, self._bias()).argmax(-1)
+            with self._float32():
+                likeliest = nn.functional.linear(predicted, self.denoiser.embedding.weight, self._bias()).argmax(-1)
             predictions.append(self.denoiser.embedding(likeliest) if self.settings.clamp else predicted)
             words.append(likeliest)
         return torch.cat(predictions), torch.cat(words)

@@ -15,6 +15,11 @@ from torch import Tensor, nn
 
 Head = Callable[[Tensor], Tensor]
 Kind = Literal["masked", "causal"]  # what a system builds on: a masked or a causal language model
+# types whose learnt positions are counted from the pad id on
+AFTER_PAD = frozenset(
+    {"camembert", "data2vec-text", "esm", "ibert", "longformer", "mpnet", "roberta", "roberta-prelayernorm"}
+    | {"xlm-roberta", "xlm-roberta-xl", "xmod"}
+)
 CLASSES: dict[Kind, str] = {"masked": "AutoModelForMaskedLM", "causal": "AutoModelForCausalLM"}
 
 
@@ -81,17 +86,35 @@ def fresh(config: dict[str, Any], vocab_size: int, *, kind: Kind = "masked") -> 
 
     transformers.logging.set_verbosity_error()  # GPT-2's own start and end ids lie outside most vocabularies
     _no_bars(transformers)
-    shape = config.get("model_type")
+    described = shape({**config, "vocab_size": vocab_size}, kind)
     try:
-        if not isinstance(shape, str):
-            raise ValueError(f"model_type is {shape!r}")
-        rest = {key: value for key, value in config.items() if key != "model_type"}
-        described = transformers.AutoConfig.for_model(shape, **rest, vocab_size=vocab_size)
-        _check_kind(described, kind)
         return getattr(transformers, CLASSES[kind]).from_config(described)
     except ValueError as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"no {kind} LM has this shape ({reason})") from None
+
+
+def shape(described: dict[str, Any] | Path, kind: Kind) -> Any:
+    """The transformers configuration of a `fresh` backbone's keys, or of a model's folder.
+
+    Raises ValueError when there is none, or none of an LM of this kind.
+    """
+    from transformers import AutoConfig
+
+    try:
+        if isinstance(described, Path):
+            config = AutoConfig.from_pretrained(described)
+        else:
+            model_type = described.get("model_type")
+            if not isinstance(model_type, str):
+                raise ValueError(f"model_type is {model_type!r}")
+            rest = {key: value for key, value in described.items() if key != "model_type"}
+            config = AutoConfig.for_model(model_type, **rest)
+        _check_kind(config, kind)
+    except (ValueError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"no {kind} LM has this shape ({reason})") from None
+    return config
 
 
 def _check_kind(config: Any, kind: Kind) -> None:
@@ -120,8 +143,13 @@ def _no_bars(transformers: Any) -> None:
 
 
 def first_position(config: Any) -> int:
-    """The position id of [CLS]; RoBERTa's positions start after its pad id."""
-    return int(config.pad_token_id) + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+    """The position id of [CLS]; the positions of RoBERTa and its kin start after the pad id."""
+    return int(config.pad_token_id) + 1 if config.model_type in AFTER_PAD else 0
+
+
+def num_positions(config: Any) -> int:
+    """How many tokens fit, special ones included; without learnt positions as good as any number."""
+    return int(getattr(config, "max_position_embeddings", 1 << 30)) - first_position(config)
 
 
 def head_of(model: Any) -> Head:

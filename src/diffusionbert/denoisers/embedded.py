@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from diffusionbert.denoisers.backbone import num_positions
 from diffusionbert.denoisers.masked import Framing
 from diffusionbert.shapes import Float, Int
 
@@ -43,10 +44,8 @@ class EmbeddedDenoiser(nn.Module):
 
     @property
     def max_length(self) -> int:
-        """The longest sentence that fits, [CLS] and [SEP] taken off; RoBERTa's positions start after its pad id."""
-        config = self.encoder.config
-        offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
-        return int(getattr(config, "max_position_embeddings", 1 << 30)) - offset - 2
+        """The longest sentence that fits, [CLS] and [SEP] taken off."""
+        return num_positions(self.encoder.config) - 2
 
     @torch.no_grad()
     def start_from_frequencies(self, log_probability: Float[Tensor, V]) -> None:
@@ -95,7 +94,9 @@ class EmbeddedDenoiser(nn.Module):
         attended = (place <= lengths[:, None] + 1).long()
         inputs = self.input_projection(framed) + self.time(sinusoids(t))[:, None]
         hidden = self.encoder(inputs_embeds=inputs, attention_mask=attended).last_hidden_state[:, 1:-1]
-        return self.output_projection(hidden).float()
+        with torch.autocast(hidden.device.type, enabled=False):
+            projected: Tensor = self.output_projection(hidden.float())
+        return projected
 
     @torch.no_grad()
     def remember(self, place: Float[Tensor, B], squared_error: Float[Tensor, B], share: float) -> None:
@@ -117,8 +118,9 @@ class EmbeddedDenoiser(nn.Module):
         return self.squared_error.sqrt()[_bucket(place)]
 
     def rounding_logits(self, x: Float[Tensor, "M D"]) -> Float[Tensor, "M V"]:
-        """ln p(w | x) up to a constant a row."""
-        return nn.functional.linear(x, self.embedding.weight, self.rounding_bias)
+        """ln p(w | x) up to a constant a row; float32 whatever the autocast."""
+        with torch.autocast(x.device.type, enabled=False):
+            return nn.functional.linear(x, self.embedding.weight, self.rounding_bias)
 
 
 def _silence(layers: nn.Sequential) -> None:

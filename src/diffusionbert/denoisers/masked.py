@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from diffusionbert.denoisers.backbone import first_position, head_of
+from diffusionbert.denoisers.backbone import head_of, num_positions
 from diffusionbert.denoisers.layer_time import LayerTime
 from diffusionbert.denoisers.prefix_time import PrefixTime
 from diffusionbert.shapes import Bool, Float, Int
@@ -54,9 +54,8 @@ class MaskedDenoiser(nn.Module):
     @property
     def max_length(self) -> int:
         """The longest sentence that fits: [CLS], [SEP] and a time token taken off."""
-        config = self.model.config
         around = 2 if self.time is None else 2 + self.time.num_positions
-        return int(getattr(config, "max_position_embeddings", 1 << 30)) - first_position(config) - around
+        return num_positions(self.model.config) - around
 
     def encode(self, xt: Int[Tensor, "B L"], lengths: Int[Tensor, B], t: Tensor) -> Float[Tensor, "B L H"]:
         """Hidden states of the sentence's own positions; t is (B,), whole or real."""

@@ -20,6 +20,9 @@ from diffusionbert.denoisers.backbone import first_position
 from diffusionbert.denoisers.time_map import TimeMap
 from diffusionbert.shapes import Float, Int
 
+# those that take position ids and an additive mask, and nothing else of where a token stands
+BACKBONES = frozenset(("albert", "bert", "camembert", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta"))
+
 
 class PrefixTime(nn.Module):
     """A time token for an encoder that takes embeddings, position ids and an additive attention mask."""
@@ -28,6 +31,11 @@ class PrefixTime(nn.Module):
     num_positions = 1
 
     def __init__(self, model: Any, num_steps: int) -> None:
+        if model.config.model_type not in BACKBONES:
+            raise ValueError(
+                f"time: found 'pte' with a backbone of type '{model.config.model_type}'; expected one of "
+                f"{', '.join(sorted(BACKBONES))}, whose positions and attention it is known to leave as they were"
+            )
         super().__init__()
         self.map = TimeMap(int(model.get_input_embeddings().embedding_dim), num_steps)
 

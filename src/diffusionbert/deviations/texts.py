@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from tokenizers.normalizers import BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from diffusionbert.corpus.tokenizers import decode_tokens
 from diffusionbert.deviations.figures import RESAMPLES, Array, Figures, exact, of_interval
@@ -14,7 +12,7 @@ from diffusionbert.deviations.ground import LINEAR, SPINDLE, Ground
 from diffusionbert.metrics.bleu import bleu, self_bleu
 from diffusionbert.metrics.diversity import token_entropy
 from diffusionbert.metrics.perplexity import mean_interval, paired
-from diffusionbert.words import split_words
+from diffusionbert.words import split_cased, split_words
 
 BLEU, SELF_BLEU = "BLEU-4", "Self-BLEU-4"
 Words = list[list[str]]
@@ -54,12 +52,6 @@ def _samples(ground: Ground, name: str) -> list[list[int]]:
     path = ground.results / "sample" / name / "samples.jsonl"
     rows = [json.loads(line)["tokens"] for line in path.read_text(encoding="utf-8").splitlines()]
     return rows[: len(rows) // 2]
-
-
-def split_cased(text: str) -> list[str]:
-    """Words as `diffusionbert.words` splits them, letters and accents left as they are."""
-    normal = BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=False)
-    return [word for word, _ in BertPreTokenizer().pre_tokenize_str(normal.normalize_str(text))]
 
 
 def measure_case(ground: Ground) -> Figures:

@@ -13,7 +13,7 @@ from diffusionbert.metrics.bleu import ORDER, bleu, self_bleu
 from diffusionbert.metrics.diversity import distinct, token_entropy
 from diffusionbert.metrics.perplexity import mean_interval
 from diffusionbert.metrics.signature import Signature
-from diffusionbert.words import split_words
+from diffusionbert.words import CASE, split_words
 
 REAL_TEXT = "real_text"
 Words = list[list[str]]
@@ -84,8 +84,10 @@ def summary(system: Texts, scores: PerSample, seed: int, resamples: int) -> dict
     }
 
 
-def signatures(num_samples: int, num_references: int, num_real: int, cut: int, seed: int) -> dict[str, dict[str, Any]]:
-    """What each of `score`'s numbers must be told with, by its name."""
+def signatures(
+    num_samples: int, num_references: int, num_real: int, cut: int, seed: int, case: str = CASE
+) -> dict[str, dict[str, Any]]:
+    """What each of `score`'s numbers must be told with, by its name; `case` is that of BLEU's references."""
     interval = "95 % bootstrap over the per-sample scores, the references held fixed"
     pooled = "over the words of the Self-BLEU set, pooled"
     others = num_samples - 1
@@ -97,24 +99,29 @@ def signatures(num_samples: int, num_references: int, num_real: int, cut: int, s
         f"{num_real} valid sentences in a seeded order scored like samples, "
         f"those longer than {cut} words (the samples' median) cut there"
     )
+    told = f"mean of per-sample scores; {interval}"
     every = [
-        of("bleu4", ORDER, num_references, f"mean of per-sample scores; {interval}", "none"),
+        Signature("bleu4", ORDER, num_samples, num_references, seed, told, "none", case=case),
         of("self_bleu4", ORDER, others, f"each sample against all the others, mean; {interval}", "none"),
         of("distinct_1", 1, None, pooled),
         of("distinct_2", 2, None, pooled),
         of("token_entropy_nats", 1, None, f"entropy of words {pooled}"),
-        Signature(REAL_TEXT, ORDER, num_real, num_references, seed, real, "none"),
+        Signature(REAL_TEXT, ORDER, num_real, num_references, seed, real, "none", case=case),
     ]
     return {signature.score: signature.as_dict() for signature in every}
 
 
-def frontier_signatures(num_samples: int, num_references: int, cut: int, seed: int) -> dict[str, dict[str, Any]]:
+def frontier_signatures(
+    num_samples: int, num_references: int, cut: int, seed: int, case: str = CASE
+) -> dict[str, dict[str, Any]]:
     """The same of the points of a frontier, whose every score is over one set."""
     interval = "95 % bootstrap over the per-sample scores, the references held fixed"
     texts = f"a point has one set for both scores, real text two, cut to {cut} words"
     others = f"each sample against all the others of its point, mean; {texts}; {interval}"
     every = [
-        Signature("frontier_bleu4", ORDER, num_samples, num_references, seed, f"{texts}; {interval}", "none"),
+        Signature(
+            "frontier_bleu4", ORDER, num_samples, num_references, seed, f"{texts}; {interval}", "none", case=case
+        ),
         Signature("frontier_self_bleu4", ORDER, num_samples, num_samples - 1, seed, others, "none"),
     ]
     return {signature.score: signature.as_dict() for signature in every}

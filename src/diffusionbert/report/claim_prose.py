@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from diffusionbert.report.paper import CORPUS, SOURCE
+from diffusionbert.report.verdicts import ONE_RUN
 
 CLAIMS = (
     f"What {SOURCE} claims, in our words; its numbers, which are single runs on {CORPUS}; ours, and what they "
@@ -23,12 +24,13 @@ RULES = [
     "the seed-wise paired effects of a pair of arms of this profile that has 3 seeds; the widest where several "
     "pairs have. Where no pair has, nothing is decided. A range of 3 is a rough measure, and another pair's may "
     "differ.",
-    "A match (30 % of the steps against the arm's own end): reproduced when what is left to gain is within the "
-    "spread over seeds in nats per sentence; contradicted when it exceeds it and its interval excludes zero.",
+    "A match (30 % of the steps against the arm's own end): reproduced when the whole interval of what is "
+    "left to gain is within the spread over seeds in nats per sentence; contradicted when the whole of it is beyond.",
     "One trained model scored in two ways (few steps against many): no training seed enters, and the paired "
     "interval over sentences alone decides.",
     "The frontier: ahead is the difference of BLEU-4 at equal Self-BLEU-4, on straight lines between the points, "
-    "averaged over the range of Self-BLEU that both systems reach. Its interval redraws every point from normal "
+    "averaged over the range of Self-BLEU that both systems reach (a frontier that no setting moves is a point, and "
+    "compared there). Its interval redraws every point from normal "
     "laws with the point's own intervals; then the rule for two trained systems, with the spread in BLEU-4.",
     "Perplexities of unlike kinds, two bounds of different looseness or a bound and an exact value, are marked as "
     "such: what differs may be the bound.",
@@ -36,6 +38,7 @@ RULES = [
 
 SPEED_RULE = (
     "The rule: the median seconds of one system over the other's; decided when the whole range over repeats, least "
-    "over greatest to greatest over least, lies on one side of the limit. Seconds are of this machine and this "
-    "batch size; the paper's are of one A100, for how many texts is not stated."
+    "over greatest to greatest over least, lies on one side of the limit; where one of them was timed once, by a "
+    f"factor of {ONE_RUN:g} at least. Seconds are of this machine and this batch size; "
+    "the paper's are of one A100, for how many texts is not stated."
 )

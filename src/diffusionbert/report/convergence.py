@@ -56,7 +56,7 @@ def _twins(one: ArmResults, other: ArmResults) -> bool:
         return False
     if one.arm.settings | {"init": "random"} != other.arm.settings or one.arm.settings.get("init") != "pretrained":
         return False
-    same = (one.arm.system, one.arm.tokenizer) == (other.arm.system, other.arm.tokenizer)
+    same = all(getattr(one.arm, key) == getattr(other.arm, key) for key in ("system", "tokenizer", "backbone"))
     return same and one.validation[-1]["step"] == other.validation[-1]["step"]
 
 
@@ -127,21 +127,21 @@ def _against_random(results: Results, race: Race) -> Part:
 
 
 def _against_itself(results: Results, race: Race) -> Part:
-    """What is left to gain: within the spread over seeds it is matched, beyond it and the interval it is not."""
+    """What is left to gain: matched where its whole interval is within the spread over seeds, not where beyond it."""
     effect = _gap(race, race.pretrained)
     compared = f"“{race.pretrained.label}” at {SHARE} of its steps against its own end, nats per sentence"
     return Part(compared, PUBLISHED, effect, False, matched(effect, spread(results, "difference_nats_per_sentence")))
 
 
 def matched(effect: Effect, noise: float | None) -> Decision:
-    """Whether a figure that should be as low as another is: decided against the spread over seeds."""
+    """Whether a figure that should be as low as another is: its whole interval on one side of the spread over seeds."""
     if noise is None:
         return Decision(Verdict.INCONCLUSIVE, "no spread over seeds was measured, which says what a match is")
-    if effect.value <= noise:
+    if effect.high <= noise:
         return Decision(Verdict.REPRODUCED, f"what is left to gain is within the spread over seeds ({noise:.3g})")
-    if effect.sign > 0:
+    if effect.low > noise:
         return Decision(Verdict.CONTRADICTED, f"what is left exceeds the spread over seeds ({noise:.3g})")
-    return Decision(Verdict.INCONCLUSIVE, "what is left exceeds the spread over seeds, but its interval holds zero")
+    return Decision(Verdict.INCONCLUSIVE, f"its interval holds the spread over seeds ({noise:.3g})")
 
 
 def _gap(race: Race, other: ArmResults) -> Effect:

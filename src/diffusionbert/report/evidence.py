@@ -66,9 +66,11 @@ def own_figure(arm: ArmResults) -> str:
 
 
 def same_group(one: ArmResults, other: ArmResults) -> None:
-    """Raises MissingError where the two were not made alike."""
+    """Raises MissingError where the two were not made alike: elsewhere, or as masked LMs of different shapes."""
     if one.group != other.group:
         raise MissingError(f"“{one.label}” and “{other.label}” on one device, dtype and number of threads")
+    if "autoregressive" not in (one.arm.system, other.arm.system) and one.arm.backbone != other.arm.backbone:
+        raise MissingError(f"“{one.label}” and “{other.label}” on one backbone")
 
 
 def perplexity(results: Results, one: ArmResults, other: ArmResults, figure: str | None = None) -> Effect:
@@ -123,7 +125,7 @@ def decide_bleu(
     if len(values) >= SEEDS:
         effect = over_seeds(values, effect)
         return effect, from_seeds(effect, claimed)
-    return effect, from_one_seed(effect, claimed, spread(results, "bleu4"))
+    return effect, from_one_seed(effect, claimed, spread(results, "bleu4"), "samples")
 
 
 def spread(results: Results, statistic: str, figure: str | None = None) -> float | None:

@@ -68,7 +68,7 @@ def _sd(held: dict[str, float]) -> float:
 def _difference(ours: Array, theirs: Array) -> float | None:
     one, other = (points[np.argsort(points[:, 0])] for points in (ours, theirs))
     low, high = max(one[0, 0], other[0, 0]), min(one[-1, 0], other[-1, 0])
-    if not low < high:
+    if low > high:
         return None
     grid = np.linspace(low, high, GRID)
     return float((np.interp(grid, one[:, 0], one[:, 1]) - np.interp(grid, other[:, 0], other[:, 1])).mean())
@@ -117,7 +117,7 @@ def _part(results: Results, ours: tuple[ArmResults, Rows], theirs: tuple[ArmResu
     effect = matched_difference(ours[1], theirs[1])
     if effect is None:
         return not_run(compared, PUBLISHED, "a range of Self-BLEU that both reach", is_ratio=False)
-    decision = from_one_seed(effect, claimed, spread(results, "bleu4"))
+    decision = from_one_seed(effect, claimed, spread(results, "bleu4"), "samples")
     return Part(
         compared, PUBLISHED, effect, False, decision, "behind is claimed" if claimed < 0 else "ahead is claimed"
     )

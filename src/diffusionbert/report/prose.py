@@ -89,9 +89,10 @@ UNITS = [
 
 TEXT_METRICS = [
     "BLEU-4 is taken against the test sentences and Self-BLEU-4 of each sample against all the others, as "
-    "nltk's unsmoothed corpus_bleu of one sentence at a time, averaged. Both sides are tokenised alike and "
-    "lower-cased. The last row scores held-out real sentences in the same way: it is where a perfect "
-    "sampler of sentences would be.",
+    "nltk's unsmoothed corpus_bleu of one sentence at a time, averaged. Both sides are tokenised alike; "
+    "the case is in the signature. The last row scores held-out real sentences in the same way. It is no "
+    "ceiling of BLEU: samples have a length of their own and are drawn from the likeliest words only, and "
+    "both can raise theirs above it.",
 ]
 
 PAIRS = [

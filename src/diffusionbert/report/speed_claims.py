@@ -69,7 +69,10 @@ def _part(
         f"“{labels[ours[0]]}” at {num_steps} steps over “{labels[theirs[0]]}” at {theirs[1]['num_steps']}, "
         "seconds per sentence"
     )
-    return Part(compared, published, log_ratio(ratio), True, within(ratio, limit))
+    repeated = min(row.get("runs", 1) for _, row in (ours, theirs)) > 1
+    stopped = theirs[1].get("stopped_after_steps")
+    note = "" if stopped is None else f"{rival} was stopped at step {stopped}; its seconds are those in proportion."
+    return Part(compared, published, log_ratio(ratio), True, within(ratio, limit, repeated=repeated), note)
 
 
 def _measured(

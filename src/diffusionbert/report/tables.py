@@ -168,7 +168,7 @@ def text_metrics(results: Results, arms: Sequence[ArmResults], group: str) -> Ta
     metrics = results.metrics or {}
     lines = [[arm.label, *_scores(arm.scores)] for arm in arms]
     if metrics.get("real_text"):
-        lines.append(["Real text (ceiling)", *_scores(metrics["real_text"])])
+        lines.append(["Real text", *_scores(metrics["real_text"])])
     return Table(
         caption=f"Text metrics of the samples ({group})",
         columns=[

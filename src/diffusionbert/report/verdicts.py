@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 SEEDS = 3  # on both sides, for a verdict that rests on seeds
+ONE_RUN = 2.0  # how far a ratio of seconds of which one side was timed once must lie from a limit
 # Student's t at 97.5 % by degrees of freedom, from 2; beyond the last the last is used, which is the wider
 STUDENT = (4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
 
@@ -75,10 +76,10 @@ def from_seeds(effect: Effect, claimed: int) -> Decision:
     return _signed(effect, claimed, "the interval over seeds and sentences excludes no effect")
 
 
-def from_one_seed(effect: Effect, claimed: int, spread: float | None) -> Decision:
+def from_one_seed(effect: Effect, claimed: int, spread: float | None, over: str = "sentences") -> Decision:
     """With fewer seeds: the interval over sentences must exclude no effect, and the effect exceed the spread."""
     if effect.sign == 0:
-        return Decision(Verdict.INCONCLUSIVE, "the interval over sentences holds no effect")
+        return Decision(Verdict.INCONCLUSIVE, f"the interval over {over} holds no effect")
     if spread is None:
         return Decision(Verdict.INCONCLUSIVE, "fewer than 3 seeds, and no spread over seeds was measured")
     if abs(effect.value) <= spread:
@@ -95,12 +96,19 @@ def from_one_model(effect: Effect, claimed: int, over: str = "sentences") -> Dec
     return _signed(effect, claimed, f"one trained model: the interval over {over} excludes no effect")
 
 
-def within(ratio: Mapping[str, Any], limit: float) -> Decision:
-    """Reproduced where the whole range of a ratio lies below the limit, contradicted where it lies above."""
-    if ratio["high"] < limit:
-        return Decision(Verdict.REPRODUCED, f"every repeat lies below {limit:g}")
-    if ratio["low"] > limit:
-        return Decision(Verdict.CONTRADICTED, f"every repeat lies above {limit:g}")
+def within(ratio: Mapping[str, Any], limit: float, *, repeated: bool = True) -> Decision:
+    """Reproduced where the whole range of a ratio lies below the limit, contradicted where it lies above.
+
+    A side that was not `repeated` has no range: the ratio must then keep ONE_RUN's distance from the limit.
+    """
+    allowed = 1.0 if repeated else ONE_RUN
+    told = "every repeat lies" if repeated else f"one side was timed once; by a factor of {ONE_RUN:g} and more it lies"
+    if ratio["high"] * allowed < limit:
+        return Decision(Verdict.REPRODUCED, f"{told} below {limit:g}")
+    if ratio["low"] / allowed > limit:
+        return Decision(Verdict.CONTRADICTED, f"{told} above {limit:g}")
+    if not repeated:
+        return Decision(Verdict.INCONCLUSIVE, f"one side was timed once; it lies within a factor of {ONE_RUN:g}")
     return Decision(Verdict.INCONCLUSIVE, f"the repeats lie on both sides of {limit:g}")
 
 

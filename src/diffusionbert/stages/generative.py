@@ -30,7 +30,7 @@ from diffusionbert.metrics.perplexity import Interval, figures, mean_interval
 from diffusionbert.metrics.scores import REAL_TEXT, real_sentences
 from diffusionbert.stages import shell
 from diffusionbert.stages.compute import Machine
-from diffusionbert.stages.inputs import sample_rows
+from diffusionbert.stages.inputs import refuse_masks, sample_rows
 from diffusionbert.words import count_words
 
 FIGURE = "exact"  # given the length, as samples are: no text pays for where it ends
@@ -66,7 +66,8 @@ def _body(context: shell.Context) -> None:
         write_json(paths["out"] / "metrics.json", {"arm": None, "arms": {}})
         return
     judge = _judge(name, params, paths)
-    samples = {arm: read_samples(paths["sample"] / arm / "samples.jsonl") for arm in params.arms}
+    mask_is_told = params.sample.sampler == "released"  # the release's may leave [MASK], which sample counts
+    samples = {arm: read_samples(paths["sample"] / arm / "samples.jsonl", mask_is_told) for arm in params.arms}
     scored = {
         arm: _scored(judge, _of_samples(judge, rows, params.arms[arm].tokenizer), arm) for arm, rows in samples.items()
     }
@@ -97,11 +98,15 @@ def _judge(name: str, params: Params, paths: dict[str, Path]) -> Judge:
     return Judge(arm, shards, table.candidates, machine, params)
 
 
-def read_samples(path: Path) -> list[dict[str, Any]]:
-    """An arm's samples, `text` and `tokens` of each. Raises ValueError naming the file that is missing or damaged."""
+def read_samples(path: Path, mask_is_told: bool = False) -> list[dict[str, Any]]:
+    """An arm's samples, `text` and `tokens` of each. Raises ValueError naming the file that is missing or damaged.
+
+    And when a text has a [MASK] left, unless `mask_is_told`.
+    """
     rows = sample_rows(path, ("text", "tokens"))
     if not rows:
         raise ValueError(f"{path}: no samples; expected at least one")
+    refuse_masks(path, [] if mask_is_told else [row["text"] for row in rows])
     return rows
 
 

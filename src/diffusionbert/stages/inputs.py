@@ -46,7 +46,7 @@ def read_samples(path: Path, mask_is_told: bool = False) -> Texts:
     And when a text has a [MASK] left, unless `mask_is_told`.
     """
     texts = [row["text"] for row in sample_rows(path, ("text",))]
-    _refuse_masks(path, [] if mask_is_told else texts)
+    refuse_masks(path, [] if mask_is_told else texts)
     half = len(texts) // 2
     if half < 2:
         raise ValueError(f"{path}: {len(texts)} samples; expected at least 4, half for BLEU and half for Self-BLEU")
@@ -57,7 +57,7 @@ def read_samples(path: Path, mask_is_told: bool = False) -> Texts:
 def read_frontier(path: Path) -> list[Point]:
     """The points of one arm's frontier, in their order; raises ValueError as `read_samples` does."""
     rows = sample_rows(path, ("point", "temperature", "top_k", "text"))
-    _refuse_masks(path, [row["text"] for row in rows])
+    refuse_masks(path, [row["text"] for row in rows])
     points = [
         Point(number, at[0]["temperature"], at[0]["top_k"], [split_words(row["text"]) for row in at])
         for number, at in ((number, list(at)) for number, at in groupby(rows, key=lambda row: row["point"]))
@@ -80,7 +80,8 @@ def sample_rows(path: Path, keys: Sequence[str]) -> list[dict[str, Any]]:
         raise ValueError(f"{path}: {error!r}; expected one JSON object a line with the key{plural} {told}") from None
 
 
-def _refuse_masks(path: Path, texts: Sequence[str]) -> None:
+def refuse_masks(path: Path, texts: Sequence[str]) -> None:
+    """Raises ValueError naming file and line of a text with a [MASK] left."""
     for number, text in enumerate(texts, start=1):
         if any(mask in text for mask in MASKS):
             raise ValueError(f"{path}: line {number} has a {MASKS[0]} left; expected none, as the sampler fills all")

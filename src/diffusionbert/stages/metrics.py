@@ -36,7 +36,7 @@ from diffusionbert.stages.inputs import (
     references_of,
     same_size,
 )
-from diffusionbert.words import split_words
+from diffusionbert.words import CASE, split_cased, split_words
 
 LINEAR = "order_linear"
 # The comparison that the paper's table makes: the spindle arm as the released code scores it, over the linear
@@ -56,12 +56,14 @@ def body(context: shell.Context) -> None:
     points = {(arm, point.number): point for arm, each in frontier.items() for point in each}
     beside = Group.of({f"{arm}/{number}": point.texts for (arm, number), point in points.items()}, real, settings.seed)
     every = {**samples.texts, **{f"frontier/{name}": each for name, each in beside.texts.items()}}
-    scores = per_sample(every, (split_words(text) for text in track(references, label="BLEU references")))
+    split = split_words if settings.case == CASE else split_cased
+    scores = per_sample(every, (split(text) for text in track(references, label="BLEU references")))
     told = {name: summary(every[name], each, settings.seed, settings.bootstrap) for name, each in scores.items()}
     ceiling = told[REAL_TEXT]
-    signature = signatures(samples.size, len(references), ceiling["samples"], samples.cut, settings.seed)
+    signature = signatures(samples.size, len(references), ceiling["samples"], samples.cut, settings.seed, settings.case)
     result = {
-        "signature": signature | frontier_signatures(beside.size, len(references), beside.cut, settings.seed),
+        "signature": signature
+        | frontier_signatures(beside.size, len(references), beside.cut, settings.seed, settings.case),
         "arms": {arm: told[arm] for arm in params.arms},
         "real_text": ceiling,
         "references": len(references),

@@ -303,3 +303,16 @@ def test_a_foreign_vocabulary_is_refused(shards: Shards) -> None:
     vocabulary = vocabulary_of(shards, information_of(shards))
     with pytest.raises(ValueError, match="expected the backbone's own tokenizer"):
         DiffusionLM(Settings(**COSINE), model, vocabulary, shards.tokenizer_folder)
+
+
+def test_the_bound_is_in_float32_under_autocast(shards: Shards) -> None:
+    """An error of bfloat16's size in a prediction would be multiplied by an SNR of hundreds."""
+    arm, batch = small(shards, EXPECTED), _batch(shards)
+    arm.module.eval()
+    noised = arm.noised(batch, _draw(batch, 1))
+    rows = (noised.output[batch.counted], noised.xt[batch.counted], torch.ones(int(batch.counted.sum())).long())
+    expected, nats = arm.predict(*rows), arm.rounding_nats(noised.x0[batch.counted], batch.tokens[batch.counted])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(arm.predict(*rows), expected)
+        assert torch.equal(arm.rounding_nats(noised.x0[batch.counted], batch.tokens[batch.counted]), nats)
+        assert arm.denoiser(noised.xt, batch.lengths, torch.ones(len(batch.lengths)).long()).dtype == torch.float32

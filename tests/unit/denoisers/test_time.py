@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from diffusionbert.denoisers import backbone
 from diffusionbert.denoisers.layer_time import LayerTime
 from diffusionbert.denoisers.masked import MaskedDenoiser
 from diffusionbert.denoisers.time import time_module
@@ -158,3 +159,30 @@ def test_a_time_token_takes_one_position_and_needs_one() -> None:
     assert MaskedDenoiser(model, FRAMING).max_length == 1
     with pytest.raises(ValueError, match=r"has 4 positions, which \[CLS\], \[SEP\] and the time token use up"):
         told("pte", model)
+
+
+@pytest.mark.parametrize("kind", ["esm", "mpnet", "roformer", "roberta-prelayernorm", "xlm-roberta-xl"])
+def test_a_time_token_is_refused_where_it_is_not_known_to_change_nothing(kind: str) -> None:
+    with pytest.raises(ValueError, match=f"'pte' with a backbone of type '{kind}'"):
+        time_module("pte", small_model(kind), 512)
+
+
+@pytest.mark.parametrize(
+    "kind", ["bert", "roberta", "esm", "mpnet", "data2vec-text", "roberta-prelayernorm", "xlm-roberta-xl", "longformer"]
+)
+def test_the_longest_sentence_fits_and_no_longer_one(kind: str) -> None:
+    denoiser = MaskedDenoiser(small_model(kind), FRAMING).eval()
+    longest = denoiser.max_length
+
+    def encoded(length: int) -> Tensor:
+        words = torch.randint(5, 50, (2, length), generator=torch.Generator().manual_seed(0))
+        return denoiser.encode(words, torch.full((2,), length), T[:2])
+
+    assert encoded(longest).shape[1] == longest
+    with pytest.raises((IndexError, RuntimeError)):
+        encoded(longest + 1)
+
+
+def small_model(kind: str) -> Any:
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    return backbone.fresh({"model_type": kind, **shape, "max_position_embeddings": 20, "pad_token_id": 0}, 50)

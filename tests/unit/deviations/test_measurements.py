@@ -33,7 +33,7 @@ from diffusionbert.deviations.spindles import (
     measure_relative,
     measure_sep,
 )
-from diffusionbert.deviations.texts import measure_case, measure_mismatch, split_cased
+from diffusionbert.deviations.texts import measure_case, measure_mismatch
 from diffusionbert.deviations.trainings import (
     OBJECTIVES,
     OPTIMISERS,
@@ -46,6 +46,7 @@ from diffusionbert.diffusion.schedules import Cosine, Linear
 from diffusionbert.evaluation import evaluate
 from diffusionbert.stages.spindle import clipped_tokens
 from diffusionbert.training import train
+from diffusionbert.words import split_cased
 from unit import small_arms
 from unit.small_arms import small_arm
 

@@ -149,8 +149,8 @@ def test_arms_of_two_machines_are_not_compared(tmp_path: Path) -> None:
     assert "on one device" in part.decision.reason
 
 
-def curve(folder: Path, arm: str, points: list[tuple[int, float]]) -> None:
-    rows = [(step, nats, nats - 1, nats + 1) for step, nats in points]
+def curve(folder: Path, arm: str, points: list[tuple[int, float]], half: float = 0.001) -> None:
+    rows = [(step, nats, nats - half, nats + half) for step, nats in points]
     write_csv(folder / "train" / arm / "validation.csv", "step,nats_per_sentence,low,high", rows)
 
 
@@ -172,6 +172,23 @@ def test_convergence_at_thirty_per_cent_of_the_steps(
     curve(tmp_path, "tad", [(0, 190.0), (300, at_300), (1000, end)])
     claim = by_name(read_results(tmp_path, held.params, tmp_path / "no.lock"))["convergence"]
     assert [part.decision.verdict for part in claim.parts] == verdicts
+
+
+def test_a_match_that_the_interval_cannot_tell_is_open(tmp_path: Path) -> None:
+    held = results(tmp_path, ("d3pm_tad", "tad"), spread=SMALL)
+    curve(tmp_path, "d3pm_tad", [(0, 200.0), (300, 150.0), (1000, 130.0)])
+    curve(tmp_path, "tad", [(0, 190.0), (300, 120.0), (1000, 119.9)], half=30.0)
+    claim = by_name(read_results(tmp_path, held.params, tmp_path / "no.lock"))["convergence"]
+    assert [part.decision.verdict for part in claim.parts] == [OPEN, OPEN]
+
+
+def test_masked_lms_of_two_shapes_are_not_compared(tmp_path: Path) -> None:
+    held = results(tmp_path, ("d3pm_tad", "tad"), spread=SMALL)
+    arms = held.params.arms | {"tad": held.params.arms["tad"].model_copy(update={"backbone": "larger"})}
+    other = held.params.model_copy(update={"arms": arms})
+    part = by_name(read_results(tmp_path, other, tmp_path / "no.lock"))["pretraining"].parts[0]
+    assert part.decision.verdict == ABSENT
+    assert "on one backbone" in part.decision.reason
 
 
 def test_the_page_has_the_papers_numbers_ours_the_verdict_and_the_rule(tmp_path: Path) -> None:

@@ -44,7 +44,14 @@ def test_wider_points_widen_the_interval_and_equal_draws_give_equal_intervals() 
 
 def test_ranges_that_do_not_meet_have_no_difference() -> None:
     assert frontier.matched_difference(LINE, [point(1.0, 0.7, 0.5), point(1.5, 0.9, 0.6)]) is None
-    assert frontier.matched_difference(LINE, [point(1.0, 0.4, 0.5)]) is None
+
+
+def test_a_frontier_of_one_point_is_compared_there(tmp_path: Path) -> None:
+    for others in ([point(1.0, 0.4, 0.5)], [point(0.5, 0.4, 0.5), point(1.0, 0.4, 0.5)]):
+        effect = frontier.matched_difference(LINE, others)
+        assert effect is not None
+        assert effect.value == pytest.approx(0.3 - 0.5)
+    assert frontier.matched_difference(LINE, [point(1.0, 0.7, 0.5)]) is None
 
 
 @pytest.mark.parametrize(

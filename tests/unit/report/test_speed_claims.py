@@ -18,9 +18,9 @@ DESIGNS = {
 LABELS = {name: name.upper() for name in DESIGNS}
 
 
-def row(num_steps: int, seconds: float) -> dict[str, Any]:
+def row(num_steps: int, seconds: float, runs: int = 3) -> dict[str, Any]:
     spread = {"median": seconds, "min": 0.9 * seconds, "max": 1.1 * seconds}
-    return {"num_steps": num_steps, "seconds_per_sentence": spread}
+    return {"num_steps": num_steps, "seconds_per_sentence": spread, "runs": runs}
 
 
 def verdicts(gpt: float, lm: float) -> list[Verdict]:
@@ -48,6 +48,15 @@ def test_the_papers_own_seconds_are_comparable_at_sixteen_steps() -> None:
 )
 def test_the_range_over_repeats_decides(gpt: float, lm: float, expected: list[Verdict]) -> None:
     assert verdicts(gpt, lm) == expected
+
+
+def test_a_run_that_was_stopped_is_told_and_asks_for_more() -> None:
+    def of(seconds: float) -> Any:
+        stopped = row(2000, seconds, runs=1) | {"stopped_after_steps": 60}
+        return speed_claims(DESIGNS, LABELS, {"arms": {"ours": [row(128, 10.0)], "lm": [stopped]}})[1].parts[0]
+
+    assert (of(12.0).decision.verdict, of(120.0).decision.verdict) == (Verdict.INCONCLUSIVE, Verdict.REPRODUCED)
+    assert "stopped at step 60" in of(120.0).note
 
 
 def test_what_was_not_timed_is_named() -> None:

@@ -64,6 +64,13 @@ def test_a_range_of_repeats_lies_below_above_or_across_the_limit(low: float, hig
     assert within({"value": (low + high) / 2, "low": low, "high": high}, 1.0).verdict == verdict
 
 
+def test_what_was_timed_once_must_lie_a_factor_of_two_from_the_limit() -> None:
+    def once(value: float) -> Verdict:
+        return within({"value": value, "low": value, "high": value}, 1.0, repeated=False).verdict
+
+    assert [once(value) for value in (0.49, 0.9, 1.0, 1.1, 2.1)] == [YES, OPEN, OPEN, OPEN, NO]
+
+
 @pytest.mark.parametrize(
     ("parts", "verdict"),
     [

@@ -228,7 +228,10 @@ def test_an_untrained_arm_is_not_scored(project: Path, capsys: pytest.CaptureFix
 
 def test_sentences_longer_than_the_backbone_are_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (project / "params.yaml").read_text()
-    (project / "params.yaml").write_text(text.replace("max_position_embeddings: 64", "max_position_embeddings: 8"))
+    shards = Shards.open(project / "results/tokenize/bert/shards")
+    longest = max(int(shards[split].lengths.max()) for split in ("train", "valid", "test"))
+    room = f"max_position_embeddings: {longest + 1}"
+    (project / "params.yaml").write_text(text.replace("max_position_embeddings: 64", room))
     assert train.main(_arguments("train", "linear")) == 1
     assert "lower tokenize.max_length" in capsys.readouterr().err
 

@@ -143,7 +143,7 @@ def test_long_and_empty_texts_and_masks_are_told(project: Path) -> None:
     shards = generative.Shards.open(Path("results/tokenize/bert/shards"))
     word = int(shards["test"].tokens(0)[0])
     drawn = {
-        "linear": [[word, shards.special.mask_id, word]] * 4,  # as the release's sampler may leave it
+        "linear": [[word, shards.special.cls_id, word]] * 4,  # which is no word of a text
         "gpt": [[word] * 50, [word] * 5, [word] * 5, [word] * 5],
         "bytes": [[word], [word], [word], []],
     }
@@ -157,6 +157,14 @@ def test_long_and_empty_texts_and_masks_are_told(project: Path) -> None:
     assert (told["gpt"]["truncated"], told["gpt"]["tokens"]) == (1, 39 + 15)
     assert (told["bytes"]["empty"], told["bytes"]["texts"]) == (1, 3)
     assert told["gpt"]["token_entropy_nats"]["value"] == 0
+
+
+def test_a_mask_that_is_left_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    path.write_text(json.dumps({"text": "a [MASK] text", "tokens": [7, 4, 7]}) + "\n")
+    with pytest.raises(ValueError, match=r"samples\.jsonl: line 1 has a \[MASK\] left"):
+        generative.read_samples(path)
+    assert len(generative.read_samples(path, mask_is_told=True)) == 1
 
 
 def test_without_a_judge_nothing_is_scored(project: Path) -> None:

@@ -130,6 +130,20 @@ def test_every_point_of_a_frontier_is_scored_beside_real_text(results: Path) -> 
     assert found["signature"]["frontier_self_bleu4"]["references"] == 3
 
 
+def test_references_may_keep_their_capitals_as_the_release_has_them(results: Path) -> None:
+    test = results / "corpus" / "text" / "test-00000-of-00001.txt"
+    test.write_text(test.read_text().replace("the cat", "The Cat"))
+    scores = {}
+    for case in ("lower", "released"):
+        write_text(results / "params.yaml", PARAMS.replace("bootstrap: 20", f"bootstrap: 20, case: {case}"))
+        assert run(results) == 0
+        found = json.loads((results / "out" / "metrics.json").read_text())
+        scores[case] = found["real_text"]["bleu4"]["value"]
+        assert {found["signature"][name]["case"] for name in ("bleu4", "real_text", "frontier_bleu4")} == {case}
+        assert found["signature"]["self_bleu4"]["case"] == "lower"  # samples against samples
+    assert scores["released"] < scores["lower"]
+
+
 def test_seeds_of_a_row_and_its_difference_from_its_baseline(results: Path) -> None:
     text = (results / "params.yaml").read_text()
     rows = "".join(

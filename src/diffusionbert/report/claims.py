@@ -47,6 +47,7 @@ def claims(results: Results) -> list[Claim]:
         ),
         _diffusion_lm(results),
         *(_spindle(results, protocol) for protocol in ("valid", "oracle", "released")),
+        *(_trained_otherwise(results, objective) for objective in ("oracle", "released")),
         _as_published(results),
         _spindle_bleu(results),
         _time_agnostic(results),
@@ -73,6 +74,10 @@ def _row(init: str, schedule: str, time: str, system: str = "absorbing") -> Row:
     return found
 
 
+OUR_GAUSSIAN = (
+    "Ours is not the published parametrisation (what differs and why: docs/deviations.md, entry 34), so that this is "
+    "a finding on Gaussian diffusion over embeddings, not on that code."
+)
 SPINDLE_PAIRS = (
     (_row("pretrained", "spindle", "tad"), _row("pretrained", "linear", "tad")),
     (_row("random", "spindle", "lte"), _row("random", "linear", "lte")),
@@ -82,7 +87,9 @@ SPINDLE_PAIRS = (
 def _diffusion_lm(results: Results) -> Claim:
     pretrained, random = (_row(init, "cosine", "lte", "diffusion_lm") for init in ("pretrained", "random"))
     parts = [compare.perplexities(results, pretrained, random)]
-    return Claim("diffusion_lm", "Pretrained init does not help Diffusion-LM: its perplexity rises", parts)
+    return Claim(
+        "diffusion_lm", "Pretrained init does not help Diffusion-LM: its perplexity rises", parts, OUR_GAUSSIAN
+    )
 
 
 def _spindle(results: Results, protocol: str) -> Claim:
@@ -92,6 +99,17 @@ def _spindle(results: Results, protocol: str) -> Claim:
     says = f"The spindle schedule lowers the perplexity: under {protocol}, {bound}"
     note = "" if protocol == "valid" else f"{_accounting(results, protocol)} {audit_gain.share(results, protocol)}"
     return Claim(f"spindle_{protocol}", says, parts, note)
+
+
+def _trained_otherwise(results: Results, objective: str) -> Claim:
+    """The headline by the bound, of an arm that was trained under what is none."""
+    part = compare.perplexities(results, *SPINDLE_PAIRS[0], "valid", objective)
+    says = f"The spindle schedule lowers the perplexity: trained under {objective}, scored by the bound (valid)"
+    note = (
+        "The two differ in what they were trained under too, so that this is not the schedule's doing alone; the order "
+        "question has each under either schedule."
+    )
+    return Claim(f"spindle_trained_{objective}", says, [part], note)
 
 
 def _accounting(results: Results, protocol: str) -> str:

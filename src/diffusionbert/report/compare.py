@@ -11,11 +11,16 @@ UNLIKE = "Upper bounds of unlike kinds: how loose each is is not known."
 AGAINST_EXACT = "A bound against an exact value: the bound's side looks the worse for it."
 
 
-def perplexities(results: Results, one: Row, other: Row, figure: str | None = None) -> Part:
-    """The perplexity of one design over another's, in the direction of the published ratio."""
+def perplexities(
+    results: Results, one: Row, other: Row, figure: str | None = None, objective: str | None = None
+) -> Part:
+    """The perplexity of one design over another's, in the direction of the published ratio.
+
+    `objective` is what the first was trained under: that of the figure, where None.
+    """
     ratio = one.perplexity_per_word / other.perplexity_per_word
     published = f"{one.perplexity_per_word:.2f} over {other.perplexity_per_word:.2f}: ratio {ratio:.4f}"
-    arms = _arms(results, one, other, figure)
+    arms = _arms(results, one, other, figure, objective)
     if isinstance(arms, str):
         return not_run(f"{one} over {other}", published, arms)
     compared = f"“{arms[0].label}” over “{arms[1].label}”, PPL per word"
@@ -51,9 +56,15 @@ def strongest(results: Results, method: str) -> Row:
     return next((row for row in every if evidence.of_row(results, row)), every[0])
 
 
-def _arms(results: Results, one: Row, other: Row, figure: str | None) -> tuple[ArmResults, ArmResults] | str:
+def _arms(
+    results: Results, one: Row, other: Row, figure: str | None, objective: str | None = None
+) -> tuple[ArmResults, ArmResults] | str:
     """The two arms, each trained under the figure's objective where there is a choice; or what is missing."""
     ours, theirs = (evidence.of_row(results, row, figure or "valid") for row in (one, other))
+    if objective is not None:
+        ours = evidence.of_row(results, one, objective)
+        if ours is None or ours.arm.settings.get("objective") != objective:
+            return f"an arm of {one} trained under {objective}"
     missing = [str(row) for row, arm in ((one, ours), (other, theirs)) if arm is None]
     if ours is None or theirs is None:
         return f"an arm of {' and of '.join(missing)}"

@@ -18,6 +18,7 @@ from diffusionbert.report import (
     order,
     plots,
     prose,
+    sweep,
     table_2,
     table_3,
     tables,
@@ -114,7 +115,8 @@ def _frontier(results: Results) -> list[Block]:
 
 
 def _order(results: Results) -> list[Block]:
-    return [*texts(prose.ORDER), *tables.per_group(results, order.orders)]
+    swept = tables.per_group(results, sweep.table) if sweep.sweeps(rows(results)) else []
+    return [*texts(prose.ORDER), *tables.per_group(results, order.orders), *swept]
 
 
 def _paired(results: Results) -> list[Block]:

@@ -34,7 +34,15 @@ def by_name(held: Results) -> dict[str, Claim]:
 def test_the_papers_own_ratios_reproduce_its_claims(tmp_path: Path) -> None:
     found = by_name(results(tmp_path, spread=SMALL))
     expected = ["pretraining", "diffusion_lm", "spindle_valid", "spindle_oracle", "spindle_released"]
-    expected += ["spindle_as_published", "time_agnostic", "layer_wise", "best_perplexity", "steps"]
+    expected += [
+        "spindle_trained_oracle",
+        "spindle_trained_released",
+        "spindle_as_published",
+        "time_agnostic",
+        "layer_wise",
+        "best_perplexity",
+        "steps",
+    ]
     assert {name: found[name].verdict for name in expected} == dict.fromkeys(expected, YES)
 
 
@@ -103,7 +111,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 def test_nothing_run_makes_a_page_of_claims_that_were_not_run(tmp_path: Path) -> None:
     held = read_results(tmp_path / "none", make_params(), tmp_path / "no.lock")
     assert {claim.verdict for claim in claims(held)} == {ABSENT}
-    assert "14 not run" in render_markdown(claim_page.page(held))
+    assert "16 not run" in render_markdown(claim_page.page(held))
 
 
 def test_bleu_is_decided_by_differences(tmp_path: Path) -> None:
@@ -120,6 +128,15 @@ def test_each_protocol_takes_the_arm_that_was_trained_for_it(tmp_path: Path) -> 
         assert f"“Our {arm}” over “Our tad”" in found[f"spindle_{protocol}"].parts[0].compared
     assert "“Our spindle_released” under released" in found["spindle_as_published"].parts[0].compared
     assert "the same network scored in two ways" in found["spindle_released"].note
+
+
+def test_an_arm_trained_under_no_bound_is_scored_by_the_bound_too(tmp_path: Path) -> None:
+    found = by_name(results(tmp_path / "all", spread=SMALL))
+    assert "“Our spindle_oracle” over “Our tad”" in found["spindle_trained_oracle"].parts[0].compared
+    alone = by_name(results(tmp_path / "alone", ("tad", "spindle"), spread=SMALL))
+    assert alone["spindle_valid"].parts[0].decision.verdict == YES
+    assert alone["spindle_trained_oracle"].parts[0].decision.verdict == ABSENT
+    assert "trained under oracle" in alone["spindle_trained_oracle"].parts[0].decision.reason
 
 
 def test_unlike_kinds_say_so(tmp_path: Path) -> None:

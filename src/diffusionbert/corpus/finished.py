@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,8 +57,6 @@ class Finished:
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
-        with suppress(OSError):  # the folder above goes with the last of its kind
-            self.folder.parent.rmdir()
 
     def _record(self, name: str) -> Path:
         return self.folder / f"{name}.json"

@@ -53,25 +53,32 @@ def files(repository: str, revision: str | None, split: str, key: str) -> list[P
 
 
 def _from_hub(repository: str, revision: str | None, split: str, key: str) -> list[Path]:
+    """Through the hub's cache; what the cache has serves where the hub is out of reach, HF_HUB_OFFLINE for one."""
     import httpx  # here, not above: it takes time, and other sources need neither
     import huggingface_hub as hub
 
     try:
         info = hub.HfApi().dataset_info(repository, revision=revision)
-        names = _of_split([file.rfilename for file in info.siblings or []], split)
-        return [Path(_fetched(repository, name, info.sha)) for name in names]
     except (OSError, httpx.HTTPError) as error:
         try:
-            folder = Path(
-                hub.snapshot_download(repository, repo_type="dataset", revision=revision, local_files_only=True)
-            )
+            place = hub.snapshot_download(repository, repo_type="dataset", revision=revision, local_files_only=True)
         except (OSError, ValueError):
-            raise OSError(
-                f"{key}: '{repository}' could not be loaded ({_first_line(error)}); if the hub is out of reach, copy "
-                "its cache (HF_HOME) from another machine, or put the original archive into corpora/ and name it as "
-                "corpus.lm1b.archive"
-            ) from None
-    return [folder / name for name in _of_split([_relative(path, folder) for path in _all(folder)], split)]
+            raise _unreachable(repository, key, error) from None
+        folder = Path(place)
+        return [folder / name for name in _of_split([_relative(path, folder) for path in _all(folder)], split)]
+    names = _of_split([file.rfilename for file in info.siblings or []], split)
+    try:
+        return [Path(_fetched(repository, name, info.sha)) for name in names]
+    except (OSError, httpx.HTTPError) as error:
+        raise _unreachable(repository, key, error) from None
+
+
+def _unreachable(repository: str, key: str, error: Exception) -> OSError:
+    return OSError(
+        f"{key}: '{repository}' could not be loaded ({_first_line(error)}); files that came are kept. If the hub is "
+        "out of reach, copy its cache (HF_HOME) from another machine, or put the original archive into corpora/ and "
+        "name it as corpus.lm1b.archive"
+    )
 
 
 def _fetched(repository: str, name: str, revision: str | None) -> str:

@@ -65,6 +65,11 @@ class Shards:
         return Split(split, paths, described["sentences"], described["tokens"])
 
     @property
+    def packed(self) -> bool:
+        """Whether a row is a block of several sentences; shards that do not say are not."""
+        return bool(self.manifest.get("packed", False))
+
+    @property
     def tokenizer_folder(self) -> Path:
         return self.folder / TOKENIZER
 

@@ -184,3 +184,23 @@ def test_a_full_disk_leaves_the_old_shards(grammar_text: Path, copied: Path, lim
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert _files(copied) == before
     assert [path.name for path in copied.parent.iterdir()] == ["shards"]
+
+
+def test_packed_shards_say_so_and_hold_the_same_text(grammar_text: Path, grammar_shards: Path, tmp_path: Path) -> None:
+    plain = Shards.open(grammar_shards)
+    tokenizer = AutoTokenizer.from_pretrained(plain.tokenizer_folder)
+    assert not plain.packed
+    write_shards(grammar_text, tmp_path / "p", tokenizer, plain.special, Rows(32, packed=True), shard_size=150)
+    packed = Shards.open(tmp_path / "p")
+    assert packed.packed
+    assert set(plain.special.not_candidates) - set(packed.special.not_candidates) == {plain.special.sep_id}
+    for name in SPLITS:
+        told, rows = packed.manifest["splits"][name], packed[name]
+        assert told["words"] == int(plain[name].words.sum()) == int(rows.words.sum()), "nothing is truncated"
+        assert told["texts"] == len(plain[name])
+        assert told["separators"] == told["texts"] - len(told["shards"])
+        assert told["tokens"] == plain[name].num_tokens + told["separators"]
+        assert set(rows.lengths.tolist()) - {32} == {n for n in rows.lengths.tolist() if n < 32}
+        assert told["partial"] == int((rows.lengths < 32).sum()) <= len(told["shards"])
+        separators = np.concatenate(rows.flat) == packed.special.sep_id
+        assert separators.sum() == told["separators"]

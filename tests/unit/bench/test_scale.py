@@ -43,14 +43,13 @@ def _figures(scale: float) -> dict[str, Any]:
     return {
         **dict.fromkeys(page.STAGES, stage),
         "loader": {
-            **{
-                "tokens": 8_000_000,
-                "seconds": 1.0,
-                "processor_seconds": 0.9,
-                "padding": 0.04,
-                "first_batch_seconds": 1,
-            },
-            **{"peak_memory_mb": 200.0, "private_memory_mb": 100.0},
+            "tokens": 8_000_000,
+            "seconds": 1.0,
+            "processor_seconds": 0.9,
+            "padding": 0.04,
+            "first_batch_seconds": 1,
+            "peak_memory_mb": 200.0,
+            "private_memory_mb": 100.0,
         },
         "counts": {"tokens": 2_000_000, "seconds": 0.05, "processor_seconds": 0.01},
         "encode_batch": {"sentences": 100, "seconds": 0.01, "processor_seconds": 0.02},

@@ -54,12 +54,12 @@ def files(repository: str, revision: str | None, split: str, key: str) -> list[P
 
 def _from_hub(repository: str, revision: str | None, split: str, key: str) -> list[Path]:
     """Through the hub's cache; what the cache has serves where the hub is out of reach, HF_HUB_OFFLINE for one."""
-    import httpx  # here, not above: it takes time, and other sources need neither
+    import httpx2  # here, not above: it takes time, and other sources need neither
     import huggingface_hub as hub
 
     try:
         info = hub.HfApi().dataset_info(repository, revision=revision)
-    except (OSError, httpx.HTTPError) as error:
+    except (OSError, httpx2.HTTPError) as error:
         try:
             place = hub.snapshot_download(repository, repo_type="dataset", revision=revision, local_files_only=True)
         except (OSError, ValueError):
@@ -69,7 +69,7 @@ def _from_hub(repository: str, revision: str | None, split: str, key: str) -> li
     names = _of_split([file.rfilename for file in info.siblings or []], split)
     try:
         return [Path(_fetched(repository, name, info.sha)) for name in names]
-    except (OSError, httpx.HTTPError) as error:
+    except (OSError, httpx2.HTTPError) as error:
         raise _unreachable(repository, key, error) from None
 
 

@@ -28,7 +28,7 @@ from diffusionbert.bench.machine import described, load_share
 from diffusionbert.files import read_json, write_json
 
 SIZES = (10_000, 100_000, 1_000_000, 5_000_000)
-SECONDS_BETWEEN_LOOKS = 0.05
+SECONDS_BETWEEN_LOOKS = 0.2
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         for size in sizes:
             load = load_share()
             rows[str(size)] = {**measured(size, base, args.tokenizer, args.workers), "load_per_core_before": load}
-            write_json(args.json, {"machine": machine, "workers": args.workers, "sizes": rows})
+            write_json(
+                args.json, {"machine": machine, "workers": args.workers, "base_sentences": len(base), "sizes": rows}
+            )
         page.write(args.page, args.json)
     except (ValueError, OSError, subprocess.CalledProcessError) as error:
         print(f"error: bench-scale: {error}", file=sys.stderr)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from workflow.bench_scale_plot import drawing
+from workflow.bench_scale_plot import SMALLEST, drawing
 
+from diffusionbert.bench.page import IDLE
 from diffusionbert.corpus.lm1b import PUBLISHED_COUNTS
 from diffusionbert.files import read_json, write_text
 
@@ -31,21 +32,24 @@ def write(place: Path, result: Path) -> None:
 
 
 def rendered(told: dict[str, Any], sizes: Sizes, picture: str) -> str:
-    machine, largest = told["machine"], sizes[max(sizes)]
+    machine = told["machine"]
+    loaded = max(values["load_per_core_before"] for values in sizes.values()) > IDLE
+    busy = " The machine was not idle: times on the clock are of a busy one." if loaded else ""
     loads = ", ".join(str(values["load_per_core_before"]) for values in sizes.values())
     parts = [
         _HEAD,
+        f"Sentences drawn from {told['base_sentences']:,}. "
         f"{machine['processor']}, {machine['cores']} cores, {told['workers']} workers; Python {machine['python']}. "
-        f"Load per core before each size: {loads}.\n",
+        f"Load per core before each size: {loads}.{busy}\n",
         f"![Seconds and memory against sentences]({picture})\n",
         "## Seconds\n",
         _table(sizes, lambda values, stage: values[stage]["seconds"], ".1f"),
         "## Peak memory, MB\n",
-        "All pages that a stage's processes have in memory; in brackets those that no file backs, which is what a "
-        "machine must have.\n",
+        "All pages that a stage's processes have in memory at once; in brackets those that no file backs. The others, "
+        "of libraries and of shards read through the memory map, are the system's to take back.\n",
         _memory(sizes),
         "## Targets\n",
-        _targets(largest),
+        _targets(sizes),
         "## At LM1B's size\n",
         _at_full_size(sizes),
     ]
@@ -57,8 +61,7 @@ _HEAD = """# The data stages against the size of the corpus
 Written by `make bench-scale` from `results/bench/scale.json`; not edited by hand. Each corpus has the layout of LM1B's
 archive: sentences of the default profile's corpus, drawn with a seed and with replacement, cleaning and deduplication
 off, the published share of test sentences beside the training sentences that are named. Every stage is the DAG's own
-command in a process of its own, with start and imports. The archive's sentences are drawn from 75 thousand, so that
-words repeat sooner than in LM1B; no stage gains from it.
+command in a process of its own, with start and imports.
 """
 
 
@@ -87,68 +90,60 @@ def _memory(sizes: Sizes) -> str:
     return "\n".join(rows) + "\n"
 
 
-def rates(values: dict[str, Any]) -> dict[str, float]:
-    """The targets' figures at one size."""
-    texts = sum(values["sentences"].values())
-    rival = values["encode_batch"]
-    return {
-        "encode_batch": (texts / values["tokenize"]["seconds"]) / (rival["sentences"] / rival["seconds"]),
-        "encode_batch, by processor time": (texts / values["tokenize"]["processor_seconds"])
-        / (rival["sentences"] / rival["processor_seconds"]),
-        "tokens per second": values["loader"]["tokens"] / values["loader"]["seconds"],
-        "tokens per processor second": values["loader"]["tokens"] / values["loader"]["processor_seconds"],
-        "padding": values["loader"]["padding"],
-        "seconds per million tokens": 1e6 * values["counts"]["seconds"] / values["counts"]["tokens"],
-        "processor seconds per million tokens": 1e6
-        * values["counts"]["processor_seconds"]
-        / values["counts"]["tokens"],
-        "private memory": values["tokenize"]["private_memory_mb"],
-        "peak memory": values["tokenize"]["peak_memory_mb"],
-    }
+def throughput(sizes: Sizes, clock: str) -> tuple[float, float]:
+    """Sentences per second of tokenize over those of `encode_batch`, by a clock: of the largest size, start and
+    imports with it, and of what the largest size has more than the one before, which has none of them.
+    """
+    values = sizes[max(sizes)]
+    rival = values["encode_batch"]["sentences"] / values["encode_batch"][clock]
+    texts, seconds = sum(values["sentences"].values()), values["tokenize"][clock]
+    if len(sizes) < 2:
+        return texts / seconds / rival, texts / seconds / rival
+    before = sizes[sorted(sizes)[-2]]
+    more = (texts - sum(before["sentences"].values())) / (seconds - before["tokenize"][clock])
+    return texts / seconds / rival, more / rival
 
 
-def _targets(values: dict[str, Any]) -> str:
-    found = rates(values)
+def _targets(sizes: Sizes) -> str:
+    """Judged by processor time, which other work on the machine disturbs less."""
+    values = sizes[max(sizes)]
+    loader, counts, tokenize = values["loader"], values["counts"], values["tokenize"]
+    whole, more = throughput(sizes, "processor_seconds")
+    whole_wall, more_wall = throughput(sizes, "seconds")
+    rate = [loader["tokens"] / loader[clock] / 1e6 for clock in ("processor_seconds", "seconds")]
+    cost = [1e6 * counts[clock] / counts["tokens"] for clock in ("processor_seconds", "seconds")]
     rows = [
+        ("tokenize against `encode_batch`", f"{more:.2f} x", f"{more_wall:.2f} x", ">= 0.9 x", more >= 0.9),
+        ("the same, start and imports with it", f"{whole:.2f} x", f"{whole_wall:.2f} x", "", None),
+        ("counts, s per million tokens", f"{cost[0]:.4f}", f"{cost[1]:.4f}", "<= 0.02", cost[0] <= 0.02),
+        ("loader of batches of 128, M tokens/s", f"{rate[0]:.1f}", f"{rate[1]:.1f}", ">= 5", rate[0] >= 5),
+        ("loader, padding", f"{loader['padding']:.1%}", "", "<= 10 %", loader["padding"] <= 0.1),
         (
-            "tokenize, throughput against `encode_batch`",
-            found["encode_batch"],
-            f"{found['encode_batch']:.2f} x; {found['encode_batch, by processor time']:.2f} x by processor time",
-            ">= 0.9 x",
-            found["encode_batch"] >= 0.9,
-        ),
-        (
-            "tokenize, peak memory",
-            found["peak memory"],
-            f"{found['peak memory']:.0f} MB, {found['private memory']:.0f} private",
+            "tokenize, peak memory of all its processes",
+            f"{tokenize['peak_memory_mb']:,.0f} MB",
+            "",
             "<= 2,048 MB",
-            found["peak memory"] <= 2048,
+            tokenize["peak_memory_mb"] <= 2048,
         ),
-        (
-            "counts, one core",
-            found["seconds per million tokens"],
-            f"{found['seconds per million tokens']:.4f} s per million tokens; "
-            f"{found['processor seconds per million tokens']:.4f} by processor time",
-            "<= 0.02 s",
-            found["seconds per million tokens"] <= 0.02,
-        ),
-        (
-            "loader, one core, batches of 128",
-            found["tokens per second"],
-            f"{found['tokens per second'] / 1e6:.1f} M tokens/s; "
-            f"{found['tokens per processor second'] / 1e6:.1f} M by processor time",
-            ">= 5 M tokens/s",
-            found["tokens per second"] >= 5e6,
-        ),
-        ("loader, padding", found["padding"], f"{found['padding']:.1%}", "<= 10 %", found["padding"] <= 0.1),
     ]
-    lines = ["At the largest size.\n", "| what | value | target | |", "|---|--:|--:|---|"]
-    lines += [f"| {what} | {told} | {target} | {'met' if met else 'missed'} |" for what, _, told, target, met in rows]
+    lines = [
+        "At the largest size, counts and loader on one core. Rates are judged by processor time, which other work on "
+        "the machine disturbs less.\n",
+        "| what | value | on the clock | target | |",
+        "|---|--:|--:|--:|---|",
+    ]
+    verdicts = {True: "met", False: "missed", None: ""}
+    lines += [f"| {what} | {told} | {wall} | {target} | {verdicts[met]} |" for what, told, wall, target, met in rows]
     return "\n".join(lines) + "\n"
 
 
 def _at_full_size(sizes: Sizes) -> str:
     last = sorted(sizes)[-POINTS:]
+    if len(last) < POINTS or last[-1] < SMALLEST:
+        return (
+            f"Not extrapolated: the largest size is {last[-1]:,}, and below {SMALLEST:,} start and first buffers tell "
+            "more than the corpus. `make bench-scale` goes further.\n"
+        )
     lines = [
         f"Extrapolated to {FULL:,} training sentences by the straight line through the sizes "
         f"{' and '.join(f'{size:,}' for size in last)}: not measured.\n",

@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 from diffusionbert.corpus.lm1b import PUBLISHED_COUNTS
 
 FULL = PUBLISHED_COUNTS["train"]
+SMALLEST = 1_000_000  # of the largest size, for a line beyond it
 MARKERS = ("o", "s", "^")
 
 
@@ -28,7 +29,7 @@ def drawing(sizes: dict[int, dict[str, Any]], stages: Sequence[str]) -> str:
                 x = list(sizes)
                 y = [values[stage][key] for values in sizes.values()]
                 (line,) = axes.plot(x, y, marker=marker, label=stage)
-                if len(x) > 1:
+                if len(x) > 1 and x[-1] >= SMALLEST:
                     slope = (y[-1] - y[-2]) / (x[-1] - x[-2])
                     axes.plot([x[-1], FULL], [y[-1], y[-1] + slope * (FULL - x[-1])], ":", color=line.get_color())
         for axes, told in ((left, "seconds"), (right, "private memory, MB")):

@@ -38,4 +38,7 @@ def set_case(tokenizer: Any, lower_case: bool, where: str) -> None:
         raise ValueError(f"{where}: false, and the vocabulary has no capital letter; expected a cased vocabulary")
     normalizer.lowercase = lower_case
     tokenizer.backend_tokenizer.normalizer = normalizer
-    tokenizer.init_kwargs["do_lower_case"] = lower_case  # what transformers makes the normaliser of when it loads
+    # what transformers makes the normaliser of when it loads: the attribute, where there is one, is what it saves
+    tokenizer.init_kwargs["do_lower_case"] = lower_case
+    if hasattr(tokenizer, "do_lower_case"):
+        tokenizer.do_lower_case = lower_case

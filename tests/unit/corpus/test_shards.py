@@ -187,9 +187,11 @@ def test_a_full_disk_leaves_the_old_shards(grammar_text: Path, copied: Path, lim
 
 
 def test_packed_shards_say_so_and_hold_the_same_text(grammar_text: Path, grammar_shards: Path, tmp_path: Path) -> None:
-    plain = Shards.open(grammar_shards)
-    tokenizer = AutoTokenizer.from_pretrained(plain.tokenizer_folder)
-    assert not plain.packed
+    cut = Shards.open(grammar_shards)
+    assert not cut.packed
+    tokenizer = AutoTokenizer.from_pretrained(cut.tokenizer_folder)
+    write_shards(grammar_text, tmp_path / "long", tokenizer, cut.special, Rows(10_000), shard_size=150)
+    plain = Shards.open(tmp_path / "long")
     write_shards(grammar_text, tmp_path / "p", tokenizer, plain.special, Rows(32, packed=True), shard_size=150)
     packed = Shards.open(tmp_path / "p")
     assert packed.packed

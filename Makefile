@@ -13,10 +13,10 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint unit engines golden bench deviations ui track deps readme clean gc
+.PHONY: help run test lint unit engines golden bench bench-scale deviations ui track deps readme clean gc
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Wheels come from wherever pip is configured to look. The tracking store is made here, because two stages that
 # both find none would both try to create it.
@@ -54,6 +54,9 @@ golden: .venv/.ok  ## renew the golden values of the ci profile, showing what mo
 bench: .venv/.ok  ## times and memory against the plain masked-LM step: docs/benchmarks.md
 	$(PY) -m diffusionbert.bench
 	$(PY) -m workflow.bench
+
+bench-scale: .venv/.ok  ## time and memory of the data stages against the corpus size, after `make run`: docs/scale-data.md
+	$(PY) -m workflow.bench_scale $(if $(SIZES),--sizes $(SIZES))
 
 deviations: .venv/.ok  ## what each difference from paper and release is worth, after `make run`: docs/deviations.md
 	$(PY) -m diffusionbert.deviations

@@ -48,13 +48,13 @@ def grammar_shards(grammar_text: Path) -> Path:
 
     Its parent is what stages call `--tokens`.
     """
-    from diffusionbert.corpus.shard_writer import write_shards
+    from diffusionbert.corpus.shard_writer import Rows, write_shards
     from diffusionbert.corpus.text import read_sentences
     from diffusionbert.corpus.tokenizers import special_ids, train_wordpiece
 
     tokenizer = train_wordpiece(read_sentences(grammar_text, "train"), 300)
     folder = grammar_text.parents[1] / "tokenize" / "words" / "shards"
-    write_shards(grammar_text, folder, tokenizer, special_ids(tokenizer, "words"), max_length=32, shard_size=150)
+    write_shards(grammar_text, folder, tokenizer, special_ids(tokenizer, "words"), Rows(32), shard_size=150)
     return folder
 
 

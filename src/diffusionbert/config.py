@@ -67,11 +67,24 @@ class FilesSource(Section):
 
 
 class Lm1bSource(Section):
+    """LM1B from the hub, or, where `archive` names it, from the original archive: a file in corpora/ or a URL."""
+
     repository: str
     revision: str | None = None
     archive: str | None = None
+    archive_sha256: Sha256 | None = None
     allow_count_mismatch: bool = False
     detokenize: bool = False
+
+    @property
+    def archive_is_remote(self) -> bool:
+        return self.archive is not None and self.archive.startswith(("http://", "https://"))
+
+    @model_validator(mode="after")
+    def _what_is_fetched_has_a_sum(self) -> Lm1bSource:
+        if self.archive_is_remote and self.archive_sha256 is None:
+            raise ValueError(f"archive is {self.archive}; a URL needs the key 'archive_sha256'")
+        return self
 
 
 class GrammarSource(Section):
@@ -125,6 +138,8 @@ class Tokenizer(Section):
     name: str | None = None
     sha256: Sha256 | None = None  # of the folder, for source 'path': another content is another setting
     vocab_size: Annotated[int, Field(ge=1, le=65_536)] | None = None  # token ids are stored in 16 bits
+    lower_case: bool | None = None  # null: as the tokenizer does by itself
+    packed: bool = False  # rows of max_length tokens, sentences one after another with [SEP] between them
 
     @model_validator(mode="after")
     def _source_is_described(self) -> Tokenizer:
@@ -141,6 +156,7 @@ class Tokenizer(Section):
 class Tokenize(Section):
     max_length: Positive = 128
     shard_size: Positive = 50_000
+    workers: Positive | None = None  # processes that encode; null: runtime.threads. The shards do not depend on it
 
 
 class Information(Section):
@@ -400,8 +416,9 @@ class Params(Section):
         for name, backbone in self.backbones.items():
             known(f"backbones.{name}.package", backbone.package, "packages", self.packages)
         paths = [("files.paths", path) for path in self.corpus.files.paths] if self.corpus.files else []
-        if self.corpus.lm1b is not None and self.corpus.lm1b.archive is not None:
-            paths.append(("lm1b.archive", self.corpus.lm1b.archive))
+        lm1b = self.corpus.lm1b
+        if lm1b is not None and lm1b.archive is not None and not lm1b.archive_is_remote:
+            paths.append(("lm1b.archive", lm1b.archive))
         for key, path in paths:
             if not path.startswith("corpora/") or ".." in path.split("/"):
                 # dvc.yaml names that folder as a dependency: a file elsewhere could change unseen
@@ -410,6 +427,12 @@ class Params(Section):
             known("corpus.package.package", self.corpus.package.package, "packages", self.packages)
         for number, member in enumerate(self.corpus.pool or []):
             known(f"corpus.pool[{number}].package", member.package, "packages", self.packages)
+        kinds = {tokenizer.packed: name for name, tokenizer in sorted(self.tokenizers.items(), reverse=True)}
+        if len(kinds) > 1:
+            raise ValueError(
+                f"tokenizers.{kinds[True]} is packed and tokenizers.{kinds[False]} is not; expected a profile for "
+                "each, as their rows are not the same text and their figures do not compare"
+            )
         unused = set(self.tokenizers) - {arm.tokenizer for arm in self.arms.values()}
         if unused:
             raise ValueError(f"tokenizers.{min(unused)} is named by no arm; remove it or name it")

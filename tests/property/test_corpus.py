@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from diffusionbert import config
 from diffusionbert.corpus.build import assign_split
 from diffusionbert.corpus.documents import Document
-from diffusionbert.corpus.shard_writer import Encoded, write_shard
+from diffusionbert.corpus.encoding import Encoded
+from diffusionbert.corpus.shard_writer import write_shard
 from diffusionbert.corpus.shards import Split
 from diffusionbert.corpus.statistics import count_tokens
 from diffusionbert.words import count_words, split_words
@@ -69,5 +70,5 @@ def _split(path: Path, sentences: list[list[int]]) -> Split:
     lengths = [len(sentence) for sentence in sentences]
     tokens = np.concatenate(sentences).astype(np.uint16)
     offsets = np.cumsum([0, *lengths]).astype(np.int32)
-    counts = write_shard(path, Encoded(tokens, offsets, np.asarray(lengths, np.uint16), truncated=0, empty=0))
+    counts = write_shard(path, Encoded(tokens, offsets, np.asarray(lengths, np.uint16), 0, 0, len(lengths)))
     return Split("train", (path,), counts.sentences, counts.tokens)

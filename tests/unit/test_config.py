@@ -80,6 +80,17 @@ BAD = [
     ("corpus/test_share", None, "test_share is None"),
     ("train/learning_rate", float("inf"), "train.learning_rate: found inf"),
     ("train/warmup", 301, "train: warmup is 301; expected at most steps = 300"),
+    (
+        "corpus/lm1b",
+        {"repository": "r", "archive": "https://example.org/lm1b.tar.gz"},
+        "corpus.lm1b: archive is https://example.org/lm1b.tar.gz; a URL needs the key 'archive_sha256'",
+    ),
+    ("tokenizers/bert/lower_case", "yes", "tokenizers.bert.lower_case: found 'yes'"),
+    (
+        "tokenizers/other",
+        {"source": "train", "vocab_size": 300, "packed": True},
+        "tokenizers.other is packed and tokenizers.bert is not; expected a profile for each",
+    ),
     ("tokenizers/bert/vocab_size", 70_000, "tokenizers.bert.vocab_size: found 70000"),
     ("evaluate/orders", [0.1, 0.1], "evaluate: orders are [0.1, 0.1]"),
     ("evaluate/num_strata", 1, "evaluate.num_strata: found 1"),

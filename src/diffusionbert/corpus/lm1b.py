@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Literal
 
 from diffusionbert import config
+from diffusionbert.corpus import parquet
 from diffusionbert.corpus.documents import Document
+from diffusionbert.corpus.download import check_sum, fetch, user_cache
 
 Published = Literal["train", "test"]
 PUBLISHED_COUNTS: dict[Published, int] = {"train": 30_301_028, "test": 306_688}
@@ -29,11 +31,11 @@ _FOLDERS: dict[str, Published] = {
 def documents(source: config.Lm1bSource) -> Iterator[Document]:
     """Every sentence as a document of its own.
 
-    Raises ValueError when a split has not the published number of sentences (unless
-    `allow_count_mismatch`) and OSError when the hub is out of reach.
+    Raises ValueError when a split has not the published number of sentences (unless `allow_count_mismatch`) or the
+    archive not its sum, and OSError when hub or server are out of reach.
     """
     counts: dict[Published, int] = {"train": 0, "test": 0}
-    for split, text in _from_archive(Path(source.archive)) if source.archive else _from_hub(source):
+    for split, text in _from_archive(_archive(source)) if source.archive else _from_hub(source):
         identity = f"{split}/{counts[split]}"
         counts[split] += 1
         text = detokenize(text) if source.detokenize else text
@@ -52,28 +54,30 @@ def _check_count(source: config.Lm1bSource, split: Published, found: int, expect
 
 
 def _from_hub(source: config.Lm1bSource) -> Iterator[tuple[Published, str]]:
-    import datasets  # here, not above: it takes seconds, and no other source needs it
-
-    for split in PUBLISHED_COUNTS:
-        try:
-            rows = datasets.load_dataset(source.repository, revision=source.revision, split=split)
-        except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-            raise OSError(
-                f"corpus.lm1b.repository: '{source.repository}' could not be loaded "
-                f"({_first_line(error)}); if the hub is out of reach, copy its cache (HF_HOME) from another "
-                "machine, or put the original archive into corpora/ and name it as corpus.lm1b.archive"
-            ) from None
-        if "text" not in rows.column_names:
-            raise ValueError(f"{source.repository}: no column 'text'; found {', '.join(rows.column_names)}")
-        _check_count(source, split, len(rows), PUBLISHED_COUNTS[split])
-        for batch in rows.iter(batch_size=1000):
-            for text in batch["text"]:
+    key = "corpus.lm1b.repository"
+    for split, expected in PUBLISHED_COUNTS.items():
+        paths = parquet.files(source.repository, source.revision, split, key)
+        _check_count(source, split, sum(map(parquet.num_rows, paths)), expected)  # before hours of work, not after
+        for path in paths:
+            for text in parquet.texts(path, "text"):
                 yield split, text
 
 
-def _from_archive(path: Path) -> Iterator[tuple[Published, str]]:
+def _archive(source: config.Lm1bSource) -> Path:
+    """The archive's file: fetched where a URL names it, checked where its sum is given."""
+    assert source.archive is not None, "the caller asks"
+    if source.archive_is_remote:
+        assert source.archive_sha256 is not None, "the schema asks for it"
+        return fetch(source.archive, source.archive_sha256, user_cache(), "corpus.lm1b.archive")
+    path = Path(source.archive)
     if not path.is_file():
         raise ValueError(f"{path}: no such file (corpus.lm1b.archive)")
+    if source.archive_sha256 is not None:
+        check_sum(path, source.archive_sha256, "corpus.lm1b.archive_sha256")
+    return path
+
+
+def _from_archive(path: Path) -> Iterator[tuple[Published, str]]:
     try:
         with (
             gzip.open(path) as whole,
@@ -93,10 +97,6 @@ def _from_archive(path: Path) -> Iterator[tuple[Published, str]]:
                 pass
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise ValueError(f"{path}: not a whole .tar.gz archive ({error})") from None
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def detokenize(text: str) -> str:

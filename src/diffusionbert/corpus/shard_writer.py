@@ -1,84 +1,132 @@
-"""Text files -> token shards with a manifest, one shard in memory at a time."""
+"""Text files -> token shards with a manifest, one shard in memory at a time for every worker."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+import tokenizers
 
+from diffusionbert import words
+from diffusionbert.corpus import encoding
+from diffusionbert.corpus.casing import lower_cases
+from diffusionbert.corpus.encoding import Encoded, encode_blocks, encode_rows, plain_tokenizer, tokenizer_text
+from diffusionbert.corpus.finished import Finished
+from diffusionbert.corpus.shard_workers import each_by_workers
 from diffusionbert.corpus.shards import FORMAT, MANIFEST, SCHEMA, TOKENIZER
 from diffusionbert.corpus.special import Special, tokenizer_hash
 from diffusionbert.corpus.text import SPLITS, read_sentences
 from diffusionbert.corpus.tokenizers import save_tokenizer
-from diffusionbert.files import replacing, sha256, write_json
+from diffusionbert.files import replacing, write_json
 from diffusionbert.progress import track
-from diffusionbert.words import count_words
-
-_TEXTS_AT_ONCE = 1000  # encodings are a hundred times the size of their ids
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Sentences as token ids: sentence i is `tokens[offsets[i] : offsets[i + 1]]`."""
-
-    tokens: NDArray[np.uint16]
-    offsets: NDArray[np.int32]
-    words: NDArray[np.uint16]
-    truncated: int
-    empty: int  # texts of no token at all; they are left out
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What is counted of a shard, and summed over a split."""
+    """What is counted of a shard, and summed over a split.
+
+    Of packed rows `sentences` counts the blocks and `texts` the sentences in them; `partial` are the shards' last
+    blocks, shorter than the rest.
+    """
 
     sentences: int = 0
     tokens: int = 0
     words: int = 0
     truncated: int = 0
     empty: int = 0
+    texts: int = 0
+    separators: int = 0
+    partial: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         mine, theirs = asdict(self), asdict(other)
         return Counts(**{name: mine[name] + theirs[name] for name in mine})
 
+    def told(self, *, packed: bool) -> dict[str, int]:
+        """As results have them: what only packing tells apart is left out elsewhere."""
+        values = asdict(self)
+        return values if packed else {name: values[name] for name in values if name not in _PACKED_ONLY}
 
-def encode(tokenizer: Any, texts: Sequence[str], max_length: int) -> Encoded:
-    """Token ids without special tokens, cut at `max_length`, and the words of each text as far as kept.
 
-    A text that spells out a special token ("[MASK]") is read as plain text.
+_PACKED_ONLY = ("texts", "separators", "partial")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """How rows are made of sentences: one each, cut at `max_length`, or packed into blocks of it."""
+
+    max_length: int
+    packed: bool = False
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """The sentences of one shard, and their sum."""
+
+    name: str
+    sum: str
+    texts: list[str]
+
+
+def write_shards(
+    text: Path,
+    folder: Path,
+    tokenizer: Any,
+    special: Special,
+    rows: Rows,
+    *,
+    shard_size: int,
+    workers: int = 1,
+    checkpoints: Path | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> dict[str, Counts]:
+    """Tokenizes every split of the corpus into `folder`, which appears whole or not at all.
+
+    The bytes do not depend on the number of workers. Finished shards stand beside the path `checkpoints` until all
+    are made, in a folder named after their recipe; a run that was killed leaves them there for the next. `about` is
+    written into the manifest. In packed rows [SEP] is a token of the text, as it stands between sentences.
+
+    Raises ValueError when a split has no token.
     """
-    backend = tokenizer.backend_tokenizer
-    backend.no_padding()
-    backend.no_truncation()
-    backend.encode_special_tokens = True
-    rows: list[NDArray[np.uint16]] = []
-    kept: list[str] = []
-    truncated = empty = 0
-    for start in range(0, len(texts), _TEXTS_AT_ONCE):
-        part = list(texts[start : start + _TEXTS_AT_ONCE])
-        for text, encoding in zip(part, backend.encode_batch_fast(part, add_special_tokens=False), strict=True):
-            ids = encoding.ids
-            if len(ids) > max_length:
-                truncated += 1
-                # the fast batch keeps no offsets; they are wanted for these few only
-                text = text[: backend.encode(text, add_special_tokens=False).offsets[max_length - 1][1]]
-            if ids:
-                rows.append(np.asarray(ids[:max_length], dtype=np.uint16))
-                kept.append(text)
-            else:
-                empty += 1
-    offsets = np.zeros(len(rows) + 1, dtype=np.int32)
-    np.cumsum([len(row) for row in rows], out=offsets[1:])
-    tokens = np.concatenate(rows) if rows else np.zeros(0, dtype=np.uint16)
-    return Encoded(tokens, offsets, np.asarray(count_words(kept), dtype=np.uint16), truncated, empty)
+    if rows.packed:
+        barred = tuple(token for token in special.not_candidates if token != special.sep_id)
+        special = replace(special, not_candidates=barred)
+    with replacing(folder) as aside:
+        aside.mkdir()
+        save_tokenizer(tokenizer, aside / TOKENIZER)
+        recipe = {
+            "format": FORMAT,
+            "max_length": rows.max_length,
+            "packed": rows.packed,
+            "lower_case": lower_cases(tokenizer),
+            "special": special.as_dict(),
+            "tokenizer": {"sha256": tokenizer_hash(aside / TOKENIZER)},
+        }
+        finished = Finished(_place(checkpoints, recipe) if checkpoints is not None else aside / "finished")
+        finished.folder.mkdir(parents=True, exist_ok=True)
+        told = (tokenizer_text(tokenizer), rows, special.sep_id, finished)
+        entries = _make_shards(_chunks(text, shard_size), finished, told, workers)
+        splits: dict[str, Any] = {}
+        totals: dict[str, Counts] = {}
+        for split in SPLITS:
+            listed, totals[split] = _named(split, entries, finished, aside)
+            if totals[split].tokens == 0:
+                raise ValueError(f"{text}: split '{split}' gives no token; expected some")
+            splits[split] = {**totals[split].told(packed=rows.packed), "shards": listed}
+        write_json(aside / MANIFEST, {**recipe, "corpus": dict(about or {}), "splits": splits})
+        if checkpoints is None:
+            finished.remove()
+    if checkpoints is not None:
+        remove_finished(checkpoints)
+    return totals
 
 
 def write_shard(path: Path, encoded: Encoded) -> Counts:
@@ -86,62 +134,95 @@ def write_shard(path: Path, encoded: Encoded) -> Counts:
     lists = pa.ListArray.from_arrays(pa.array(encoded.offsets), pa.array(encoded.tokens))
     batch = pa.record_batch([lists, pa.array(encoded.words)], schema=SCHEMA)
     try:
-        with path.open("wb") as file:
+        with replacing(path) as aside, aside.open("wb") as file:
             with pa.ipc.new_stream(file, SCHEMA) as writer:
                 writer.write_batch(batch)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         raise OSError(f"{path.name}: could not be written ({error.strerror or error}); nothing was replaced") from None
-    words = int(encoded.words.sum(dtype=np.int64))
-    return Counts(len(encoded.words), len(encoded.tokens), words, encoded.truncated, encoded.empty)
+    return Counts(
+        len(encoded.words),
+        len(encoded.tokens),
+        int(encoded.words.sum(dtype=np.int64)),
+        encoded.truncated,
+        encoded.empty,
+        encoded.texts,
+        encoded.separators,
+        encoded.partial,
+    )
 
 
-def write_shards(
-    text: Path, folder: Path, tokenizer: Any, special: Special, *, max_length: int, shard_size: int
-) -> dict[str, Counts]:
-    """Tokenizes every split of the corpus into `folder`, which appears whole or not at all.
+def _make_shards(
+    chunks: Iterator[_Chunk], finished: Finished, told: tuple[Any, ...], workers: int
+) -> dict[str, dict[str, Any]]:
+    """The entry of every shard by its name; those that stand finished are not made again."""
+    entries: dict[str, dict[str, Any]] = {}
 
-    Raises ValueError when a split has no token.
-    """
-    totals: dict[str, Counts] = {}
-    splits: dict[str, Any] = {}
-    with replacing(folder) as aside:
-        aside.mkdir()
-        save_tokenizer(tokenizer, aside / TOKENIZER)
-        for split in SPLITS:
-            entries, totals[split] = _write_split(text, split, aside, tokenizer, max_length, shard_size)
-            if totals[split].tokens == 0:
-                raise ValueError(f"{text}: split '{split}' gives no token; expected some")
-            splits[split] = {**asdict(totals[split]), "shards": entries}
-        manifest = {
-            "format": FORMAT,
-            "max_length": max_length,
-            "special": special.as_dict(),
-            "splits": splits,
-            "tokenizer": {"sha256": tokenizer_hash(aside / TOKENIZER)},
-        }
-        write_json(aside / MANIFEST, manifest)
-    return totals
+    def missing() -> Iterator[_Chunk]:
+        for chunk in chunks:
+            entry = finished.take(chunk.name, chunk.sum)
+            if entry is None:
+                yield chunk
+            else:
+                entries[chunk.name] = entry
+
+    for name, entry in track(each_by_workers(missing(), shard_maker, told, workers), label="tokenize: shards"):
+        entries[name] = entry
+    return entries
 
 
-def _write_split(
-    text: Path, split: str, folder: Path, tokenizer: Any, max_length: int, shard_size: int
+def shard_maker(
+    tokenizer: str, rows: Rows, separator: int, finished: Finished
+) -> Callable[[_Chunk], tuple[str, dict[str, Any]]]:
+    """What a worker does with a chunk: each shard is a function of its own sentences alone."""
+    backend = plain_tokenizer(tokenizer)
+
+    def make(chunk: _Chunk) -> tuple[str, dict[str, Any]]:
+        if rows.packed:
+            encoded = encode_blocks(backend, chunk.texts, rows.max_length, separator)
+        else:
+            encoded = encode_rows(backend, chunk.texts, rows.max_length)
+        counts = write_shard(finished.path(chunk.name), encoded)
+        return chunk.name, finished.keep(chunk.name, chunk.sum, counts.told(packed=rows.packed))
+
+    return make
+
+
+def _chunks(text: Path, size: int) -> Iterator[_Chunk]:
+    for split in SPLITS:
+        sentences = read_sentences(text, split)
+        number = 0
+        while texts := list(islice(sentences, size)):
+            total = hashlib.sha256("\n".join(texts).encode("utf-8")).hexdigest()
+            yield _Chunk(f"{split}-{number:05d}", total, texts)
+            number += 1
+
+
+def _named(
+    split: str, entries: Mapping[str, Mapping[str, Any]], finished: Finished, folder: Path
 ) -> tuple[list[dict[str, Any]], Counts]:
-    """Each shard is a function of its own sentences alone, so shards can be made apart and in any order."""
-    done: list[tuple[Path, Counts]] = []
-    chunks = _chunks(read_sentences(text, split), shard_size)
-    for number, texts in enumerate(track(chunks, label=f"tokenize: shards of {split}")):
-        path = folder / f"{split}-{number:05d}.arrow"
-        done.append((path, write_shard(path, encode(tokenizer, texts, max_length))))
-    entries = []
-    for number, (path, counts) in enumerate(done):
-        name = f"{split}-{number:05d}-of-{len(done):05d}.arrow"
-        path = path.rename(folder / name)
-        entries.append({"file": name, "bytes": path.stat().st_size, "sha256": sha256(path), **asdict(counts)})
-    return entries, sum((counts for _, counts in done), Counts())
+    """Puts the split's shards into the folder under names that tell how many there are; returns what is listed."""
+    names = sorted(name for name in entries if name.startswith(f"{split}-"))
+    listed, total = [], Counts()
+    for name in names:
+        file = f"{name}-of-{len(names):05d}.arrow"
+        finished.put(name, folder / file)
+        listed.append({"file": file, **entries[name]})
+        total += Counts(**{key: value for key, value in entries[name].items() if key not in ("bytes", "sha256")})
+    return listed, total
 
 
-def _chunks(sentences: Iterator[str], size: int) -> Iterator[list[str]]:
-    while chunk := list(islice(sentences, size)):
-        yield chunk
+def _place(checkpoints: Path, recipe: Mapping[str, Any]) -> Path:
+    """The folder of the recipe, which the code that follows it belongs to."""
+    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
+    digest.update(tokenizers.__version__.encode())
+    for module in (encoding, words):
+        digest.update(Path(module.__file__ or "").read_bytes())
+    return checkpoints.with_name(f"{checkpoints.name}-{digest.hexdigest()[:16]}")
+
+
+def remove_finished(checkpoints: Path) -> None:
+    """Removes the finished shards of every recipe beside this path."""
+    for folder in checkpoints.parent.glob(f"{checkpoints.name}-" + "[0-9a-f]" * 16):
+        Finished(folder).remove()

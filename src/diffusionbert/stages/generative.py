@@ -18,7 +18,7 @@ from diffusionbert.arms.base import Arm
 from diffusionbert.arms.build import check, trained_arm
 from diffusionbert.config import Params
 from diffusionbert.corpus.batches import Given
-from diffusionbert.corpus.shard_writer import encode
+from diffusionbert.corpus.encoding import encode
 from diffusionbert.corpus.shards import Shards
 from diffusionbert.corpus.statistics import read_information
 from diffusionbert.corpus.text import read_sentences

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from diffusionbert.config import Params
-from diffusionbert.corpus.shard_writer import write_shards
+from diffusionbert.corpus.shard_writer import Rows, write_shards
 from diffusionbert.corpus.text import read_sentences
 from diffusionbert.corpus.tokenizers import load_tokenizer, special_ids
 from diffusionbert.files import write_json
 from diffusionbert.stages import shell
+
+CHECKPOINTS = Path(".checkpoints")
 
 
 def _body(context: shell.Context) -> None:
@@ -20,25 +22,35 @@ def _body(context: shell.Context) -> None:
     if name not in params.tokenizers:
         raise ValueError(f"--tokenizer {name}: expected one of tokenizers: {', '.join(sorted(params.tokenizers))}")
     text, out = context.paths["corpus"] / "text", context.paths["out"]
-    tokenizer = load_tokenizer(name, params.tokenizers[name], params.packages, read_sentences(text, "train"))
+    source, settings = params.tokenizers[name], params.tokenize
+    tokenizer = load_tokenizer(name, source, params.packages, read_sentences(text, "train"))
     special = special_ids(tokenizer, f"tokenizers.{name}")
-    settings = params.tokenize
     counts = write_shards(
         text,
         out / "shards",
         tokenizer,
         special,
-        max_length=settings.max_length,
+        Rows(settings.max_length, source.packed),
         shard_size=settings.shard_size,
+        workers=settings.workers or params.runtime.threads,
+        checkpoints=CHECKPOINTS / f"tokenize-{params.profile}-{name}",
+        about=_about(params),
     )
     metrics: dict[str, Any] = {"vocab_size": special.vocab_size}
     for split, counted in counts.items():
-        for key, value in asdict(counted).items():
+        for key, value in counted.told(packed=source.packed).items():
             metrics.setdefault(key, {})[split] = value
         metrics.setdefault("tokens_per_word", {})[split] = counted.tokens / counted.words
     write_json(out / "metrics.json", metrics)
     for key in ("tokens", "tokens_per_word"):
         context.journal.metrics({f"{split}_{key}": value for split, value in metrics[key].items()})
+
+
+def _about(params: Params) -> dict[str, Any]:
+    """What the text is, as far as it changes what a figure means."""
+    lm1b = params.corpus.lm1b
+    detokenized = lm1b.detokenize if params.corpus.source == "lm1b" and lm1b is not None else None
+    return {"source": params.corpus.source, "detokenized": detokenized}
 
 
 def _sections(params: Params, name: str | None) -> dict[str, Any]:

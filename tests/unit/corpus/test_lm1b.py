@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +14,7 @@ import pytest
 
 from diffusionbert import config
 from diffusionbert.corpus import lm1b
+from diffusionbert.files import sha256
 
 ROOT = "1-billion-word-language-modeling-benchmark-r13output"
 TRAIN = ["The U.S. is big .", "He said : no ."]
@@ -51,10 +54,7 @@ def _read(**settings: object) -> list[tuple[str | None, str]]:
 EXPECTED = [("train", TRAIN[0]), ("train", TRAIN[1]), ("test", TEST[0])]
 
 
-def test_the_archive_and_the_hub_give_the_same(
-    archive: Path, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+def test_the_archive_and_the_hub_give_the_same(archive: Path, repository: Path) -> None:
     assert _read(archive=str(archive), allow_count_mismatch=True) == EXPECTED
     assert _read(repository=str(repository), allow_count_mismatch=True) == EXPECTED
 
@@ -83,6 +83,92 @@ def test_an_unreachable_hub_says_what_to_do() -> None:
     ) as caught:
         _read()
     assert "\n" not in str(caught.value)
+
+
+class _Hub:
+    """The hub's two calls, answered from a folder; a file is fetched into the cache whole or not at all."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder, self.cache = folder, cache
+        self.fetched: list[str] = []
+        self.breaks_at: str | None = None
+
+    def dataset_info(self, repository: str, revision: str | None) -> Any:
+        names = [path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()]
+        return SimpleNamespace(sha="0" * 40, siblings=[SimpleNamespace(rfilename=name) for name in names])
+
+    def hf_hub_download(self, repository: str, name: str, *, repo_type: str, revision: str) -> str:
+        assert (repo_type, revision) == ("dataset", "0" * 40)
+        place = self.cache / name
+        if not place.exists():
+            if name == self.breaks_at:
+                raise OSError("connection lost")
+            self.fetched.append(name)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes((self.folder / name).read_bytes())
+        return str(place)
+
+    def snapshot_download(self, repository: str, **settings: Any) -> str:
+        if not self.cache.exists():
+            raise OSError("nothing in the cache")
+        return str(self.cache)
+
+
+@pytest.fixture
+def hub(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Hub:
+    data = repository / "data"
+    (data / "train-00000-of-00001.parquet").unlink()
+    for number, text in enumerate(TRAIN):
+        pq.write_table(pa.table({"text": [text]}), data / f"train-{number:05d}-of-00002.parquet")
+    (repository / "README.md").write_text("a train-of-thought.parquet.txt")
+    hub = _Hub(repository, tmp_path / "cache")
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", hub.hf_hub_download)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", hub.snapshot_download)
+    return hub
+
+
+def test_the_hub_is_fetched_file_by_file_and_once(hub: _Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    second = "data/train-00001-of-00002.parquet"
+    hub.breaks_at = second
+    with pytest.raises(OSError, match=r"could not be loaded \(connection lost\); files that came are kept"):
+        _read(allow_count_mismatch=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(hub, "dataset_info", _unreachable)
+        with pytest.raises(ValueError, match=r"1 parquet files of a split; their names say 2; run again"):
+            _read(allow_count_mismatch=True)
+    hub.breaks_at = None
+    assert _read(allow_count_mismatch=True) == EXPECTED
+    assert sorted(hub.fetched) == sorted(set(hub.fetched)), "what had come is not fetched again"
+    assert second in hub.fetched
+    monkeypatch.setattr(hub, "dataset_info", _unreachable)
+    assert _read(allow_count_mismatch=True) == EXPECTED, "the cache serves without the hub"
+
+
+def _unreachable(*_: Any, **__: Any) -> Any:
+    raise ConnectionError("offline mode is enabled")
+
+
+def test_the_hub_s_counts_are_checked_before_the_first_sentence(hub: _Hub) -> None:
+    with pytest.raises(ValueError, match=r"split 'train' has 2 sentences; LM1B has 30,301,028"):
+        next(lm1b.documents(config.Lm1bSource(repository="nobody/nothing")))
+
+
+def test_a_column_of_another_name_is_told(repository: Path) -> None:
+    pq.write_table(pa.table({"sentence": TRAIN}), repository / "data" / "train-00000-of-00001.parquet")
+    with pytest.raises(ValueError, match=r"no column 'text'; found sentence"):
+        _read(repository=str(repository), allow_count_mismatch=True)
+    (repository / "data" / "train-00000-of-00001.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match=r"not a parquet file"):
+        _read(repository=str(repository), allow_count_mismatch=True)
+
+
+def test_an_archive_of_another_sum_is_refused(archive: Path) -> None:
+    assert _read(archive=str(archive), archive_sha256=sha256(archive), allow_count_mismatch=True) == EXPECTED
+    with pytest.raises(ValueError, match=r"archive_sha256: .*tar\.gz has sha256 .*; expected 0000"):
+        _read(archive=str(archive), archive_sha256="0" * 64, allow_count_mismatch=True)
+    with pytest.raises(ValueError, match="a URL needs the key 'archive_sha256'"):
+        config.Lm1bSource(repository="r", archive="https://example.org/lm1b.tar.gz")
 
 
 @pytest.mark.parametrize(

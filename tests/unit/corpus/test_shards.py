@@ -14,7 +14,8 @@ import pyarrow as pa
 import pytest
 from transformers import AutoTokenizer
 
-from diffusionbert.corpus.shard_writer import encode, write_shards
+from diffusionbert.corpus.encoding import encode
+from diffusionbert.corpus.shard_writer import Rows, write_shards
 from diffusionbert.corpus.shards import Shards
 from diffusionbert.corpus.special import Special
 from diffusionbert.corpus.text import SPLITS, read_sentences
@@ -93,7 +94,7 @@ def test_reading_needs_neither_transformers_nor_datasets_nor_pandas() -> None:
 def test_sharding_changes_no_sentence(grammar_text: Path, grammar_shards: Path, tmp_path: Path) -> None:
     shards = Shards.open(grammar_shards)
     tokenizer = AutoTokenizer.from_pretrained(shards.tokenizer_folder)
-    write_shards(grammar_text, tmp_path / "one", tokenizer, shards.special, max_length=32, shard_size=10_000)
+    write_shards(grammar_text, tmp_path / "one", tokenizer, shards.special, Rows(32), shard_size=10_000)
     one = Shards.open(tmp_path / "one")
     assert len(one["train"].paths) == 1
     for split in SPLITS:
@@ -105,7 +106,7 @@ def test_sharding_changes_no_sentence(grammar_text: Path, grammar_shards: Path, 
 def test_the_same_input_gives_the_same_bytes(grammar_text: Path, grammar_shards: Path, tmp_path: Path) -> None:
     shards = Shards.open(grammar_shards)
     tokenizer = AutoTokenizer.from_pretrained(shards.tokenizer_folder)
-    write_shards(grammar_text, tmp_path / "again", tokenizer, shards.special, max_length=32, shard_size=150)
+    write_shards(grammar_text, tmp_path / "again", tokenizer, shards.special, Rows(32), shard_size=150)
     assert _files(tmp_path / "again") == _files(grammar_shards)
     assert Shards.open(tmp_path / "again").key == shards.key
 
@@ -178,8 +179,30 @@ def test_a_full_disk_leaves_the_old_shards(grammar_text: Path, copied: Path, lim
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
         with pytest.raises(OSError, match=r"(tokenizer|train-00000\.arrow): could not be written \(.*too large"):
-            write_shards(text, copied, tokenizer, special, max_length=32, shard_size=100_000)
+            write_shards(text, copied, tokenizer, special, Rows(32), shard_size=100_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert _files(copied) == before
     assert [path.name for path in copied.parent.iterdir()] == ["shards"]
+
+
+def test_packed_shards_say_so_and_hold_the_same_text(grammar_text: Path, grammar_shards: Path, tmp_path: Path) -> None:
+    cut = Shards.open(grammar_shards)
+    assert not cut.packed
+    tokenizer = AutoTokenizer.from_pretrained(cut.tokenizer_folder)
+    write_shards(grammar_text, tmp_path / "long", tokenizer, cut.special, Rows(10_000), shard_size=150)
+    plain = Shards.open(tmp_path / "long")
+    write_shards(grammar_text, tmp_path / "p", tokenizer, plain.special, Rows(32, packed=True), shard_size=150)
+    packed = Shards.open(tmp_path / "p")
+    assert packed.packed
+    assert set(plain.special.not_candidates) - set(packed.special.not_candidates) == {plain.special.sep_id}
+    for name in SPLITS:
+        told, rows = packed.manifest["splits"][name], packed[name]
+        assert told["words"] == int(plain[name].words.sum()) == int(rows.words.sum()), "nothing is truncated"
+        assert told["texts"] == len(plain[name])
+        assert told["separators"] == told["texts"] - len(told["shards"])
+        assert told["tokens"] == plain[name].num_tokens + told["separators"]
+        assert set(rows.lengths.tolist()) - {32} == {n for n in rows.lengths.tolist() if n < 32}
+        assert told["partial"] == int((rows.lengths < 32).sum()) <= len(told["shards"])
+        separators = np.concatenate(rows.flat) == packed.special.sep_id
+        assert separators.sum() == told["separators"]

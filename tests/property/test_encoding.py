@@ -1,0 +1,66 @@
+"""Laws of packed rows: nothing is lost, every word belongs to one block, and each shard is packed by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+from diffusionbert.corpus.encoding import encode_blocks, encode_rows
+from diffusionbert.words import count_words
+
+SEPARATOR = 3
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def _tokenizer() -> Any:
+    """Word pieces of one or two letters, so that words are cut in their middle."""
+    pieces = [*"abcxyz.,", "ab", *(f"##{piece}" for piece in (*"abcxyz", "bc"))]
+    backend = Tokenizer(models.WordPiece({text: i for i, text in enumerate([*SPECIAL, *pieces])}, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return backend
+
+
+BACKEND = _tokenizer()
+TEXTS = st.lists(st.text(st.sampled_from("abcxyzABé ., "), max_size=30), max_size=12)
+
+
+@settings(deadline=None)
+@given(TEXTS, st.integers(1, 40))
+def test_blocks_are_the_sentences_with_separators_between(texts: list[str], length: int) -> None:
+    rows = encode_rows(BACKEND, texts, 10_000)
+    blocks = encode_blocks(BACKEND, texts, length, SEPARATOR)
+    sentences = np.split(rows.tokens, rows.offsets[1:-1]) if len(rows.tokens) else []
+    expected = [token for sentence in sentences for token in (SEPARATOR, *sentence.tolist())][1:]
+    assert blocks.tokens.tolist() == expected
+    sizes = np.diff(blocks.offsets).tolist()
+    assert sum(sizes) == len(expected)
+    assert all(size == length for size in sizes[:-1])
+    assert blocks.partial == int(bool(sizes) and sizes[-1] < length)
+    assert (blocks.texts, blocks.separators) == (rows.texts, max(0, rows.texts - 1))
+    assert (blocks.empty, blocks.truncated) == (rows.empty, 0)
+
+
+@settings(deadline=None)
+@given(TEXTS, st.integers(1, 40))
+def test_the_words_of_the_blocks_are_those_of_the_sentences(texts: list[str], length: int) -> None:
+    blocks = encode_blocks(BACKEND, texts, length, SEPARATOR)
+    kept = [text for text in texts if BACKEND.encode(text, add_special_tokens=False).ids]
+    assert int(blocks.words.sum()) == sum(count_words(kept))
+    assert (blocks.words <= np.diff(blocks.offsets)).all(), "a word that begins in a block has its first token there"
+
+
+def test_a_word_belongs_to_the_block_in_which_it_begins() -> None:
+    blocks = encode_blocks(BACKEND, ["xyz ab.", "abc"], 2, SEPARATOR)
+    texts = [BACKEND.id_to_token(token) for token in blocks.tokens.tolist()]
+    assert texts == ["x", "##y", "##z", "ab", ".", "[SEP]", "ab", "##c"]
+    assert blocks.words.tolist() == [1, 1, 1, 1]
+
+
+def test_no_text_gives_no_block() -> None:
+    blocks = encode_blocks(BACKEND, ["", " "], 4, SEPARATOR)
+    assert (len(blocks.tokens), blocks.offsets.tolist(), blocks.empty) == (0, [0], 2)

@@ -8,7 +8,7 @@ what is chance in both goes with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,9 +86,9 @@ class Drawn:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def tokens(self, index: int) -> NDArray[np.int64]:
-        row: NDArray[np.int64] = self.ids[index]
-        return row
+    def several(self, index: NDArray[np.int64]) -> Iterable[NDArray[np.int64]]:
+        rows: NDArray[np.int64] = self.ids[index]
+        return rows
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,9 @@ class Sentences:
         start = int(self._starts[sentence])
         return self.flat[start : start + int(self.lengths[sentence])]
 
+    def several(self, index: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        return [self.tokens(sentence) for sentence in index.tolist()]
+
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
         return np.concatenate([[0], self.lengths.cumsum()[:-1]])

@@ -6,6 +6,7 @@ uint16`, so that `datasets.Dataset.from_file` and pandas open it too.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -87,6 +88,20 @@ class Split:
         shard = int(np.searchsorted(self._starts, index, side="right")) - 1
         offsets, row = self._offsets[shard], index - int(self._starts[shard])
         return self.flat[shard][offsets[row] : offsets[row + 1]]
+
+    def several(self, index: NDArray[np.int64]) -> Iterator[NDArray[np.uint16]]:
+        """The token ids of several sentences, in that order: views of the memory maps, read-only.
+
+        What can be looked up for all at once is; a slice of its shard's map is left for every sentence.
+        """
+        if len(index) and not 0 <= index.min() <= index.max() < self.num_sentences:
+            raise IndexError(f"sentences of the split '{self.name}', which has {self.num_sentences}")
+        shards = np.searchsorted(self._starts, index, side="right") - 1
+        rows = (index - self._starts[shards]).tolist()
+        flat, offsets = self.flat, self._offsets
+        for shard, row in zip(shards.tolist(), rows, strict=True):
+            bounds = offsets[shard]
+            yield flat[shard][bounds[row] : bounds[row + 1]]
 
     @cached_property
     def flat(self) -> list[NDArray[np.uint16]]:

@@ -87,7 +87,7 @@ class Checkpoint:
 
     def _write(self, path: Path, state: dict[str, Any]) -> None:
         with replacing(path) as aside, aside.open("wb") as file:
-            summing = _Summing(file)
+            summing: Any = _Summing(file)
             torch.save({"key": self.key, "state": state}, summing)
             file.write(b"\n" + summing.digest.hexdigest().encode())
             file.flush()

@@ -86,7 +86,13 @@ def join(runtime: Runtime) -> Distribution:
     kind = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
     warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
     precision = "bf16" if runtime.dtype == "bfloat16" else "no"
-    return Accelerated(Accelerator(cpu=runtime.device == "cpu", mixed_precision=precision, kwargs_handlers=[kind]))
+    cpu = runtime.device == "cpu" or not torch.cuda.is_available()  # where 'auto' has accelerate join nobody
+    joined = Accelerated(Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[kind]))
+    if joined.num_ranks != num_ranks():
+        raise ValueError(
+            f"runtime.processes: accelerate joined {joined.num_ranks} of {num_ranks()} processes; expected all"
+        )
+    return joined
 
 
 @dataclass(frozen=True)

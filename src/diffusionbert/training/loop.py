@@ -39,7 +39,7 @@ def train(
     `asked_to_stop` on some rank and the state is written; the checkpoint stays.
     """
     module = arm.module.to(device)
-    run, leads = Run.of(module, settings, device), distribution.rank == 0
+    run, leads, alone = Run.of(module, settings, device), distribution.rank == 0, distribution.num_ranks == 1
     first = _start(run, checkpoint, seed, distribution, label)
     keeper = _Keeper(run, checkpoint, validate, log, distribution)
     if first == 0:
@@ -49,12 +49,12 @@ def train(
     waiting: Step | None = None
     stopping = False
     for step in track(range(first, settings.steps), label=label, total=settings.steps, done=first):
-        made = steps.make(step, asked_to_stop=asked_to_stop())
+        made = steps.make(step, asked_to_stop=not alone and asked_to_stop())
         run.update()
         if waiting is not None:
             stopping |= run.take(waiting)
-        if distribution.num_ranks == 1:
-            stopping |= asked_to_stop()  # several learn it of each other, two steps later
+        if alone:
+            stopping |= asked_to_stop()  # several learn it of each other, from a step's numbers when they are read
         waiting, done = made, step + 1
         last = done == settings.steps
         if stopping or last or any(done % every == 0 for every in settings.pauses):

@@ -72,7 +72,9 @@ def test_two_processes_write_what_one_does(project: Path) -> None:
             assert ours == pytest.approx(theirs, rel=1e-4)
     one, two = (json.loads((project / out / "metrics.json").read_text()) for out in ("one", "two"))
     assert two.pop("processes") == 2
-    assert two == pytest.approx(one, rel=1e-4)
+    assert two.keys() == one.keys()
+    for key, value in one.items():
+        assert two[key] == (pytest.approx(value, rel=1e-4) if isinstance(value, float) else value), key
     assert json.loads((project / "two.json").read_text())["tokens_per_second"] > 0
     assert not list((project / ".checkpoints").iterdir())
 

@@ -23,7 +23,8 @@ ARM = f"src/{PACKAGE}/arms/${{item.system}}.py"
 # They check, look up, mirror, tell and start, and change no result: neither named nor followed. What they
 # read of params.yaml is a dependency by its key.
 NO_DEPENDENCY = frozenset(
-    f"{PACKAGE}.{name}" for name in ("config", "tracking", "progress", "shapes", "arms.build", "stages.shell")
+    f"{PACKAGE}.{name}"
+    for name in ("config", "tracking", "progress", "shapes", "arms.build", "stages.shell", "stages.estimate")
 )
 
 

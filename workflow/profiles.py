@@ -1,10 +1,11 @@
 """Profiles: small overlays on profiles/default.yaml, merged into params.yaml.
 
 The rule of an overlay. A mapping of settings is merged key by key; the sections whose keys are names (`arms`,
-`tokenizers`, `backbones`, `packages`) are taken whole when an overlay has them; a key set to null is removed,
-and an optional setting that is removed is null. Lists, numbers and strings replace; of the default's lists of arms
-(`frontier.arms`, `speed.arms`) those stay that an overlay with arms of its own still has, and where it leaves out the
-one that the default names as `generative.arm` and names none, there is none.
+`tokenizers`, `backbones`, `packages`) are taken whole when an overlay has them; an overlay may lie upon another, which
+its key `upon` names; a key set to null is removed, and an optional setting that is removed is null. Lists, numbers and
+strings replace; of the default's lists of arms (`frontier.arms`, `speed.arms`) those stay that an overlay with arms of
+its own still has, and where it leaves out the one that the default names as `generative.arm` and names none, there is
+none.
 """
 
 from __future__ import annotations
@@ -42,11 +43,7 @@ def merged(folder: Path, profile: str, arms: Sequence[str] = ()) -> tuple[str, P
     default = folder / "profiles" / "default.yaml"
     path = folder / "profiles" / f"{profile}.yaml"
     data = _load(default)
-    if path != default:
-        overlay = _load(path)
-        if overlay.get("profile") != profile:
-            found = overlay.get("profile")
-            raise ValueError(f"{path}: profile: found {found!r}; expected the file's name, '{profile}'")
+    for overlay in _overlays(folder, profile):
         _lay(data, overlay, named=NAMED)
         if "arms" in overlay:
             _choose_among(data, [section for section in CHOOSING if "arms" not in (overlay.get(section) or {})])
@@ -63,6 +60,25 @@ def merged(folder: Path, profile: str, arms: Sequence[str] = ()) -> tuple[str, P
     stream = io.StringIO()
     _yaml().dump(data, stream)
     return stream.getvalue(), params
+
+
+def _overlays(folder: Path, profile: str, above: Sequence[str] = ()) -> list[CommentedMap]:
+    """What is laid on default.yaml, the lowest first: the overlay, below it the one that its key `upon` names.
+
+    Raises ValueError naming the file when it says another name than its own, or lies upon none that there is.
+    """
+    if profile == "default":
+        return []
+    path = folder / "profiles" / f"{profile}.yaml"
+    overlay = _load(path)
+    if overlay.get("profile") != profile:
+        found = overlay.get("profile")
+        raise ValueError(f"{path}: profile: found {found!r}; expected the file's name, '{profile}'")
+    upon = overlay.pop("upon", "default")
+    others = [name for name in names(folder) if name not in (profile, *above)]
+    if upon not in others:
+        raise ValueError(f"{path}: upon: found '{upon}'; expected one of {', '.join(others)}")
+    return [*_overlays(folder, upon, (profile, *above)), overlay]
 
 
 def _lay(under: CommentedMap, over: CommentedMap, named: Sequence[str] = ()) -> None:

@@ -1,55 +1,151 @@
-"""Resume points of a training run: whole or absent, bound to the settings that made them."""
+"""Resume points of a training run: whole or absent, bound to the settings that made them.
+
+A file is what `torch.save` writes and, behind it, a line with the sum of that. Nothing of the state's size is held in
+memory beside the state, neither to write nor to check it.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import io
+import os
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from diffusionbert.files import replacing
 
+_SUM = 65  # a newline and 64 hexadecimal digits
+_PIECE = 2**20
+
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One file under `folder`, the last state of a run whose settings hash to `key`."""
+    """The states of one run under `folder`, whose settings hash to `key`: `step-N.pt`, and `best.pt` where one is kept.
+
+    `best.pt` is what validation liked best so far, the weights alone: for `train.keep: best`, never to resume from.
+    """
 
     folder: Path
     key: str
 
     @property
-    def path(self) -> Path:
-        return self.folder / "last.pt"
+    def paths(self) -> list[Path]:
+        """The states to resume from, the newest first."""
+        return sorted(self.folder.glob("step-*.pt"), reverse=True)
 
-    def write(self, state: dict[str, Any]) -> None:
-        content = io.BytesIO()
-        torch.save({"key": self.key, "state": state}, content)
-        data = content.getvalue()
-        with replacing(self.path) as aside:
-            aside.write_bytes(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+    @property
+    def best_path(self) -> Path:
+        return self.folder / "best.pt"
+
+    def write(self, state: dict[str, Any], *, kept: int = 1) -> None:
+        """Writes the state after `state["step"]` steps, and removes all but the newest `kept`."""
+        self._write(self.folder / f"step-{int(state['step']):09d}.pt", state)
+        for path in self.paths[kept:]:
+            path.unlink()
+
+    def write_best(self, state: dict[str, Any]) -> None:
+        self._write(self.best_path, state)
 
     def read(self) -> dict[str, Any] | None:
-        """The last state, or None where there is none.
+        """The newest whole state, or None where there is none.
 
-        Raises ValueError when the file is damaged or was made under other settings.
+        A damaged one is named on stderr and the one before it is taken. Raises ValueError when all are damaged, or
+        when one was made under other settings.
         """
-        if not self.path.exists():
+        self._remove_parts()
+        damaged: Path | None = None
+        for path in self.paths:
+            state = self._whole(path)
+            if state is not None:
+                if damaged is not None:
+                    told = f"{damaged}: damaged checkpoint, its sum does not match"
+                    print(f"{told}; resuming from {path.name}, which is whole", file=sys.stderr)
+                return state
+            damaged = path
+        if damaged is not None:
+            raise ValueError(f"{damaged}: damaged checkpoint, its sum does not match; remove it to start again")
+        return None
+
+    def best(self) -> dict[str, Any] | None:
+        """What `write_best` wrote last. Raises ValueError when it is damaged or was made under other settings."""
+        if not self.best_path.exists():
             return None
-        digest, _, data = self.path.read_bytes().partition(b"\n")
-        if hashlib.sha256(data).hexdigest().encode() != digest:
-            raise ValueError(f"{self.path}: damaged checkpoint, its sum does not match; remove it to start again")
-        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        state = self._whole(self.best_path)
+        if state is None:
+            raise ValueError(
+                f"{self.best_path}: damaged, its sum does not match; remove {self.folder} to start again, or set "
+                "train.keep: last"
+            )
+        return state
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write(self, path: Path, state: dict[str, Any]) -> None:
+        with replacing(path) as aside, aside.open("wb") as file:
+            summing: Any = _Summing(file)
+            torch.save({"key": self.key, "state": state}, summing)
+            file.write(b"\n" + summing.digest.hexdigest().encode())
+            file.flush()
+            os.fsync(file.fileno())  # a rename may reach the disk before what it names
+
+    def _whole(self, path: Path) -> dict[str, Any] | None:
+        """The state, or None when its sum does not match."""
+        if not _sum_matches(path):
+            return None
+        found = torch.load(path, map_location="cpu", weights_only=True)  # its zip may have a line behind it
         if found.get("key") != self.key:
             raise ValueError(
-                f"{self.path}: made under other settings (key {found.get('key')}); expected key {self.key}. Remove it "
+                f"{path}: made under other settings (key {found.get('key')}); expected key {self.key}. Remove it "
                 "to start again"
             )
         state: dict[str, Any] = found["state"]
         return state
 
-    def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def _remove_parts(self) -> None:
+        """What a killed process left half written; a live one's is its own."""
+        for part in self.folder.glob(".*.part"):
+            process = part.name.split(".")[-2]
+            if process.isdigit() and not _lives(int(process)):
+                part.unlink(missing_ok=True)
+
+
+class _Summing:
+    """A file to write to that sums what it is given."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return self.file.write(data)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def _sum_matches(path: Path) -> bool:
+    left = path.stat().st_size - _SUM
+    if left < 0:
+        return False
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while left > 0 and (piece := file.read(min(_PIECE, left))):
+            digest.update(piece)
+            left -= len(piece)
+        return file.read() == b"\n" + digest.hexdigest().encode()
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -37,6 +37,8 @@ class Runtime(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
     logits_budget_mb: Positive = 128
+    processes: Positive | Literal["auto"] = 1  # that train one arm together; auto: as many as there are GPUs
+    compile: bool = False  # the encoders of training, by torch.compile
 
 
 class Package(Section):
@@ -210,11 +212,21 @@ class Train(Section):
     valid_sentences: Positive = 128
     valid_strata: Positive = 8
     checkpoint_every: Positive = 100
+    accumulate: Positive = 1  # pieces of a batch, one after another
+    ema_decay: Share | None = None
+    keep: Literal["last", "best"] = "last"
+    checkpoints_kept: Positive = 2
 
     @model_validator(mode="after")
     def _warmup_is_part_of_the_run(self) -> Train:
         if self.warmup > self.steps:
             raise ValueError(f"warmup is {self.warmup}; expected at most steps = {self.steps}")
+        return self
+
+    @model_validator(mode="after")
+    def _every_piece_has_a_sentence(self) -> Train:
+        if self.accumulate > self.batch_size:
+            raise ValueError(f"accumulate is {self.accumulate}; expected at most batch_size = {self.batch_size}")
         return self
 
 

@@ -1,4 +1,7 @@
-"""Progress with an estimate of the time left: a bar on a terminal, a line every ten seconds elsewhere."""
+"""Progress with an estimate of the time left: a bar on a terminal, a line every ten seconds elsewhere.
+
+Of several processes that do one thing together the first tells.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
+
+from diffusionbert.ranks import rank
 
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 10.0
@@ -15,6 +20,9 @@ def track(items: Iterable[Item], *, label: str, total: int | None = None, done: 
     """Yields the items while telling on stderr how far it is; `done` of `total` were finished by an earlier run."""
     if total is None and isinstance(items, Sized):
         total = done + len(items)
+    if rank() > 0:
+        yield from items
+        return
     if sys.stderr.isatty():
         from tqdm import tqdm
 

@@ -126,7 +126,7 @@ import os, time
 replace = os.replace
 def held(source, target):
     replace(source, target)
-    if os.path.basename(target) == "last.pt":
+    if os.path.basename(target).startswith("step-"):
         time.sleep(600)
 os.replace = held
 """
@@ -139,7 +139,7 @@ def kill_training(project: Project, *words: str, whole_group: bool) -> None:
     (hold / "sitecustomize.py").write_text(HOLD, encoding="utf-8")
     process = project.start(*words, modules=hold)
     deadline = time.monotonic() + LONGEST / 2
-    while not any((project.folder / ".checkpoints").glob("*/last.pt")):
+    while not any((project.folder / ".checkpoints").glob("*/step-*.pt")):
         assert process.poll() is None, f"ended before there was a checkpoint:\n{process.communicate()[0]}"
         assert time.monotonic() < deadline, "no checkpoint yet"
         time.sleep(0.05)

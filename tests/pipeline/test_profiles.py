@@ -78,6 +78,33 @@ def test_settings_merge_and_named_sections_are_replaced(project: Path) -> None:
     assert params.tokenizers == before.tokenizers
 
 
+def test_an_overlay_may_lie_upon_another(project: Path) -> None:
+    overlay(project, "upon: ci\ntrain: {steps: 7}\n")
+    _, below = profiles.merged(project, "ci")
+    _, params = profiles.merged(project, "mine")
+    assert params.train == below.train.model_copy(update={"steps": 7})
+    assert params.arms == below.arms
+    assert params.profile == "mine"
+
+
+@pytest.mark.parametrize("upon", ["mine", "nothing"])
+def test_an_overlay_upon_itself_or_nothing_is_refused(project: Path, upon: str) -> None:
+    overlay(project, f"upon: {upon}\n")
+    with pytest.raises(ValueError, match=rf"upon: found '{upon}'; expected one of ci, default"):
+        profiles.merged(project, "mine")
+
+
+def test_the_paper_without_the_hub_is_the_paper_s_run() -> None:
+    _, paper = profiles.merged(ROOT, "paper")
+    _, offline = profiles.merged(ROOT, "paper_random")
+    for section in ("train", "runtime", "tokenize", "information", "spindle", "evaluate", "sample"):
+        assert getattr(offline, section) == getattr(paper, section)
+    for name, arm in offline.arms.items():
+        assert arm == paper.arms[name]
+    sources = [described.source for described in (*offline.backbones.values(), *offline.tokenizers.values())]
+    assert "hub" not in sources
+
+
 def test_null_removes_a_key(project: Path) -> None:
     overlay(project, "corpus: {cleaning: null}\nsample: {top_k: null}\n")
     text, params = profiles.merged(project, "mine")

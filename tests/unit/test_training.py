@@ -114,7 +114,7 @@ def test_a_loss_that_is_not_finite_names_step_and_sentences(shards: Shards, tmp_
 
     def loss(batch: Batch, draw: Draw) -> Loss:
         found = whole(batch, draw)
-        return Loss(found.total * (float("nan") if next(calls) == 4 else 1.0), found.terms)
+        return replace(found, total=found.total * (float("nan") if next(calls) == 4 else 1.0))
 
     arm.loss = loss  # type: ignore[method-assign]
     with pytest.raises(ValueError, match=r"the loss is nan at step 4, batch of train sentences \d+"):
@@ -131,11 +131,11 @@ def test_a_checkpoint_of_other_settings_is_refused(shards: Shards, tmp_path: Pat
 @pytest.mark.parametrize("damage", ["cut", "flipped"])
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage: str) -> None:
     checkpoint = Checkpoint(tmp_path, "k")
-    checkpoint.write({"weights": torch.arange(1000.0)})
-    data = bytearray(checkpoint.path.read_bytes())
+    checkpoint.write({"step": 3, "weights": torch.arange(1000.0)})
+    data = bytearray(checkpoint.paths[0].read_bytes())
     middle = len(data) // 2
     data = data[:middle] if damage == "cut" else data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
-    checkpoint.path.write_bytes(bytes(data))
+    checkpoint.paths[0].write_bytes(bytes(data))
     with pytest.raises(ValueError, match="damaged checkpoint"):
         checkpoint.read()
 
@@ -144,15 +144,17 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pyte
     checkpoint = Checkpoint(tmp_path, "k")
     checkpoint.write({"step": 1})
 
-    def full(path: Path, data: bytes) -> int:
-        path.open("wb").write(data[: len(data) // 2])
+    def full(self: Any, data: bytes) -> int:
+        self.file.write(data[: len(data) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr("diffusionbert.checkpoint._Summing.write", full)
+    with pytest.raises(
+        OSError, match=r"step-000000002\.pt could not be written \(No space left.* what it held is kept"
+    ):
         checkpoint.write({"step": 2})
     assert checkpoint.read() == {"step": 1}
-    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000001.pt"]
 
 
 def test_draws_are_one_sentence_s_own(shards: Shards) -> None:

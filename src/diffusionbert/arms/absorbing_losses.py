@@ -30,7 +30,8 @@ def bound_loss(
     One of T steps was drawn, or one real t of (0, T]: T times its terms estimate the sum, or the integral.
     """
     noisy = noised_by(arm, batch, draw, schedule)
-    scale = schedule.num_steps / batch.lengths.sum()
+    count = batch.lengths.sum()
+    scale = schedule.num_steps / count
     timed = not oracle and not schedule.token_independent
     valid = continuous_terms if continuous else valid_terms
 
@@ -40,7 +41,7 @@ def bound_loss(
         named = {"reveal": nats.reveal.sum() * scale}
         return named | {"timing": nats.timing.sum() * scale} if timed else named
 
-    return summed(arm, noisy.masked, noisy.hidden, terms)
+    return summed(arm, noisy.masked, noisy.hidden, terms, count)
 
 
 def weighted_cross_entropy(arm: OverMasked, batch: Batch, draw: Draw, schedule: Schedule, weighting: str) -> Loss:
@@ -68,7 +69,7 @@ def released_loss(arm: OverMasked, batch: Batch, draw: Draw, schedule: ReleasedS
             "auxiliary": AUXILIARY_WEIGHT * auxiliary.sum() / tokens,
         }
 
-    return summed(arm, batch.counted, noisy.hidden, terms)
+    return summed(arm, batch.counted, noisy.hidden, terms, tokens)
 
 
 def masked_lm_loss(arm: OverMasked, batch: Batch, draw: Draw, num_steps: int) -> Loss:

@@ -100,7 +100,8 @@ class Autoregressive:
         """
         hidden = self.predictor.encode(batch.tokens)
         targets, real = self.predictor.targets(batch.tokens, batch.lengths)
-        scale = 1 / (batch.lengths + 1).sum()
+        count = (batch.lengths + 1).sum()
+        scale = 1 / count
         every_id = torch.ones(1, 1, self.vocabulary.size, device=hidden.device)
 
         def terms(hidden: Tensor, chunk: slice) -> dict[str, Tensor]:
@@ -109,7 +110,7 @@ class Autoregressive:
             nats, end = log_sum.squeeze(-1) - chosen, _is_end(batch.lengths[chunk])
             return {"token": nats[~end].sum() * scale, "end": nats[end].sum() * scale}
 
-        return Loss(*summed_in_chunks(hidden, self.predictor.parameters(), self.chunks(real), terms))
+        return Loss(*summed_in_chunks(hidden, self.predictor.parameters(), self.chunks(real), terms), count)
 
     def warmup_loss(self, batch: Batch, draw: Draw) -> Loss:
         return self.loss(batch, draw)

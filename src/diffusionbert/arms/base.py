@@ -80,11 +80,15 @@ class Figure:
 class Loss:
     """What a training step minimises, with its gradient; and the named terms it is the sum of, without one.
 
-    All are scalars, in nats per token (per masked token in the warm-up).
+    All are scalars, in nats per token (per masked token in the warm-up). `count` is the number of tokens that the nats
+    were divided by: what a batch in several pieces needs to weigh them. `observed` is what the arm wants to remember
+    of every sentence of the batch, (B, K); see `Remembering`.
     """
 
     total: Tensor
     terms: dict[str, Tensor]
+    count: Tensor
+    observed: Tensor | None = None
 
 
 @runtime_checkable
@@ -186,6 +190,15 @@ class Arm(Protocol):
 
     def restore(self, folder: Path) -> None:
         """Reads what `save` wrote beside the model."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """An arm that keeps a statistic of its training beside its weights."""
+
+    def remember(self, observed: Tensor) -> None:
+        """Takes in what the losses of one step observed, of all sentences of the batch, (B, K)."""
         ...
 
 

@@ -220,10 +220,14 @@ class DiffusionLM:
         chunks = self._chunks(batch.lengths, batch.tokens.shape[1])
         used = (*self.denoiser.embedding.parameters(), self.denoiser.rounding_bias)
         total, named = summed_in_chunks(together, used, chunks, terms)
-        if self.denoiser.training:
-            place = noise_place(self.process).to(draw.t.device)[draw.t]
-            self.denoiser.remember(place, errors / (size * batch.lengths), MEMORY)
-        return Loss(total + prior, {**named, "prior": prior.detach()})
+        place = noise_place(self.process).to(draw.t.device)[draw.t]
+        observed = torch.stack([place, errors / (size * batch.lengths)], -1)
+        return Loss(total + prior, {**named, "prior": prior.detach()}, tokens, observed)
+
+    def remember(self, observed: Float[Tensor, "B 2"]) -> None:
+        """The error at every sentence's noise, which says where the scorer draws its steps."""
+        place, errors = observed.unbind(-1)
+        self.denoiser.remember(place, errors, MEMORY)
 
     def warmup_loss(self, batch: Batch, draw: Draw) -> Loss:
         return self.loss(batch, draw)

@@ -83,20 +83,26 @@ def step_of(arm: OverMasked, batch: Batch, draw: Draw, masked: Tensor, hidden: T
     )
 
 
-def summed(arm: OverMasked, rows: Tensor, hidden: Tensor, terms: Callable[[Tensor, slice], dict[str, Tensor]]) -> Loss:
-    """Sums terms over chunks of sentences; `rows` marks the positions whose logits they take."""
-    return Loss(*summed_in_chunks(hidden, arm.denoiser.parameters(), chunks_of(arm, rows), terms))
+def summed(
+    arm: OverMasked, rows: Tensor, hidden: Tensor, terms: Callable[[Tensor, slice], dict[str, Tensor]], count: Tensor
+) -> Loss:
+    """Sums terms over chunks of sentences; `rows` marks the positions whose logits they take.
+
+    `count` is the number of tokens that the terms are per.
+    """
+    return Loss(*summed_in_chunks(hidden, arm.denoiser.parameters(), chunks_of(arm, rows), terms), count)
 
 
 def cross_entropy(arm: OverMasked, batch: Batch, draw: Draw, noisy: Noised, weights: Tensor) -> Loss:
     """Masked-LM cross-entropy, nats per predicted token, each sentence weighted, (B,)."""
-    scale = weights / noisy.masked.sum().clamp(min=1)
+    count = noisy.masked.sum()
+    scale = weights / count.clamp(min=1)
 
     def terms(hidden: Tensor, chunk: slice) -> dict[str, Tensor]:
         step = step_of(arm, batch, draw, noisy.masked, hidden, chunk)
         return {"reveal": (step.per_sentence(negative_log_prediction(step)) * scale[chunk]).sum()}
 
-    return summed(arm, noisy.masked, noisy.hidden, terms)
+    return summed(arm, noisy.masked, noisy.hidden, terms, count)
 
 
 def save(arm: OverMasked, folder: Path, tokenizer_folder: Path, system: str, settings: Any) -> None:

@@ -49,6 +49,15 @@ class Machine:
         return lambda: torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
 
 
+def compile_encoders(module: torch.nn.Module) -> None:
+    """Has torch.compile make the encoders of a module, in place; the rest has shapes that follow from the masks."""
+    from transformers import PreTrainedModel
+
+    for part in module.modules():
+        if isinstance(part, PreTrainedModel) and part.base_model is part:
+            part.compile(dynamic=True)
+
+
 def named_arm(params: Params, name: str) -> Arm:
     """The row of an arm. Raises ValueError when params.yaml has none of this name."""
     if name not in params.arms:

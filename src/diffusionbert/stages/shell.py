@@ -8,6 +8,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 from diffusionbert import tracking  # noqa: E402
 from diffusionbert.config import Params, load  # noqa: E402
 from diffusionbert.files import write_json  # noqa: E402
+from diffusionbert.ranks import rank  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,16 @@ def run(
     args = parser.parse_args(argv)
     chosen = getattr(args, instance) if instance is not None else None
     title = stage if chosen is None else f"{stage}@{chosen}"
+    if follows := rank() > 0:  # of several processes of one stage the first alone is timed, tracked and counted
+        args.timing, title = None, f"{title} (process {rank() + 1})"
     outputs = [getattr(args, name) for name in paths] + ([args.timing] if args.timing else [])
     try:
         params = load(args.params)
         os.environ["OMP_NUM_THREADS"] = str(params.runtime.threads)
-        _tell_execution(title)
-        with tracking.run(stage, chosen, sections(params, chosen), outputs=outputs) as journal:
+        if not follows:
+            _tell_execution(title)
+        tracked = tracking.run(stage, chosen, sections(params, chosen), outputs=outputs)
+        with nullcontext(tracking.Journal()) if follows else tracked as journal:
             start = time.perf_counter()
             context = Context(params, args.params, {name: getattr(args, name) for name in paths}, chosen, journal, {})
             body(context)

@@ -59,8 +59,11 @@ def _trained(arm: DiffusionLM, shards: Shards, steps: int, rate: float = 3e-3) -
     for step in range(steps):
         batch = Stream(shards["train"], 16, 0, shards.special.pad_id).batch(step)
         optimizer.zero_grad()
-        arm.loss(batch, draw_for(arm, batch, step, 0)).total.backward()  # type: ignore[no-untyped-call]
+        loss = arm.loss(batch, draw_for(arm, batch, step, 0))
+        loss.total.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        assert loss.observed is not None
+        arm.remember(loss.observed)
     arm.module.eval()
     return arm
 
@@ -124,6 +127,8 @@ def test_the_budget_of_the_logits_changes_no_loss(
         loss.total.backward()  # type: ignore[no-untyped-call]
         gradient = arm.denoiser.embedding.weight.grad
         assert gradient is not None
+        assert loss.observed is not None
+        arm.remember(loss.observed)
         found.append((loss.total.detach(), gradient, arm.denoiser.squared_error.clone()))
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)

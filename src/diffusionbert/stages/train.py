@@ -22,7 +22,7 @@ from diffusionbert.config import Params
 from diffusionbert.corpus.batches import Stream, in_order_of_length
 from diffusionbert.corpus.shards import Shards
 from diffusionbert.evaluation import evaluate, mean_and_interval
-from diffusionbert.files import replacing, sha256, write_json, write_text
+from diffusionbert.files import replacing, sha256, write_json, write_sums, write_text
 from diffusionbert.stages import shell
 from diffusionbert.stages.compute import Machine, named_arm, tokens_of
 from diffusionbert.training import Settings, train
@@ -73,6 +73,7 @@ def _body(context: shell.Context) -> None:
     with replacing(out / "model") as aside:
         aside.mkdir()
         arm.save(aside)
+        write_sums(aside)
     write_text(out / "history.csv", _csv(history.losses))
     write_text(out / "validation.csv", _csv(history.validation))
     metrics = {

@@ -120,7 +120,7 @@ def killed_once(project: Project, engine: str, aim: str, wait: float, story: Sto
     while process.poll() is None and (due is None or time.monotonic() < due):
         if due is None and any(stage.family == aim for stage in running(project.folder)):
             due = time.monotonic() + wait
-        time.sleep(0.02)
+        time.sleep(0.05)
         assert time.monotonic() - begun < LONGEST, f"{engine}: {aim} was never at work"
     if process.poll() is not None:
         ended(process, engine, story)

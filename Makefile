@@ -13,7 +13,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint unit engines golden bench bench-scale deviations ui track deps readme clean gc
+.PHONY: help run test lint unit engines test-faults golden bench bench-scale deviations ui track deps readme clean gc
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,12 +41,18 @@ lint: .venv/.ok  ## format, lint, types, import contract
 unit: export HF_HUB_OFFLINE := 1
 unit: export OMP_NUM_THREADS := 1
 unit: .venv/.ok
-	$(PY) -m pytest -n 2 -m "not engines"
+	$(PY) -m pytest -n 2 -m "not engines and not faults"
 
 engines: export HF_HUB_OFFLINE := 1
 engines: export OMP_NUM_THREADS := 1
 engines: .venv/.ok
 	$(PY) -m pytest -m engines
+
+test-faults: export HF_HUB_OFFLINE := 1
+test-faults: export OMP_NUM_THREADS := 1
+test-faults: .venv/.ok  ## kills, full disks, flipped bytes, dead servers: SEED=n repeats a run's moments; docs/benchmarks.md
+	$(PY) -m pytest -s tests/faults $(if $(SEED),--faults-seed $(SEED)) --faults-json results/bench/faults.json
+	$(PY) -m diffusionbert.bench.page
 
 golden: .venv/.ok  ## renew the golden values of the ci profile, showing what moved
 	$(PY) -m workflow.golden

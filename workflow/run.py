@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,15 +13,14 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-import psutil
 from workflow import profiles
 from workflow.estimate import Progress, clock, expected_seconds
+from workflow.leftovers import alone
 
 from diffusionbert.files import read_json, write_json
 
 SECONDS_BETWEEN_LINES = 30.0
 FLAGS = Path(".snakemake/stale")
-LOCKS = Path(".snakemake/locks")
 SECONDS = Path(".cache/seconds.json")  # what each stage took here when it last ran
 
 # What Snakemake says about itself; the jobs' own lines and its errors stay.
@@ -47,38 +45,20 @@ def main(argv: list[str] | None = None) -> int:
     folder = Path.cwd()
     try:
         text, params = profiles.merged(folder, args.profile, [name for name in args.arms.split(",") if name])
-        clear_lock(folder)
-        profiles.write(folder, text)
+        with alone(folder):
+            profiles.write(folder, text)
+            if subprocess.run([sys.executable, "-m", "diffusionbert", "check"], check=False).returncode != 0:
+                return 1
+            return run(params.profile, args.cores)
     except (ValueError, OSError) as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         return 1
-    if subprocess.run([sys.executable, "-m", "diffusionbert", "check"], check=False).returncode != 0:
-        return 1
-    return run(params.profile, args.cores)
 
 
 def num_cores() -> int:
     """The cores this process may use, which in a container are fewer than the machine's."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def clear_lock(folder: Path) -> None:
-    """Removes Snakemake's lock when the process that made it is gone.
-
-    Raises ValueError when a live Snakemake works in this folder.
-    """
-    owners = [process.pid for process in psutil.process_iter() if _is_snakemake_in(process, folder)]
-    if owners:  # perhaps before it has made its lock
-        raise ValueError(f"{folder.name}/: a Snakemake run is at work here (process {owners[0]})")
-    shutil.rmtree(folder / LOCKS, ignore_errors=True)
-
-
-def _is_snakemake_in(process: psutil.Process, folder: Path) -> bool:
-    try:
-        return any("snakemake" in word for word in process.cmdline()[:3]) and Path(process.cwd()) == folder
-    except psutil.Error:  # another user's, or gone in the meantime
-        return False
 
 
 def run(profile: str, cores: int) -> int:

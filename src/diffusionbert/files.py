@@ -3,40 +3,93 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)  # a write, unlike an open, names no file when it fails
+SUMS = "sums.json"  # beside the files of a folder: their sha256
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+_SAID = re.compile(r"\(os error (\d+)\)")  # how libraries written in Rust word what is no OSError to Python
+
+
+class NoRoomError(OSError):
+    """The disk, a quota or a limit has no room for a file; what it held is kept."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: could not be written ({reason}); what it held is kept. Make room and run again")
+        self.reason = reason
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a path beside `path`, to be written as a file or made as a folder; renames it to `path` at the end.
 
-    When the body raises, what it wrote is removed and whatever `path` held stays as it was.
+    When the body raises, what it wrote is removed and whatever `path` held stays as it was. What a killed process
+    left beside `path` is removed first. Raises NoRoomError naming `path` when the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_dead(path.parent.glob(f".{glob.escape(path.name)}.*.part"))
         yield aside
         if path.is_dir():
             shutil.rmtree(path)
         os.replace(aside, path)
     except BaseException as error:
-        if aside.is_dir():
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            aside.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
-            what = f"{path} could not be written ({error.strerror}); what it held is kept. Make room and run again"
-            raise OSError(error.errno, what) from None
+        _remove(aside)
+        if (reason := _no_room(error, aside)) is not None:
+            raise NoRoomError(path, reason) from None
         raise
+
+
+def _no_room(error: BaseException, aside: Path) -> str | None:
+    """Why there is no room for `aside`, where that is what the error says; a write names no file, an open does."""
+    if isinstance(error, NoRoomError):
+        return error.reason
+    if isinstance(error, OSError) and error.errno in _FULL:
+        inside = error.filename is None or str(error.filename).startswith((str(aside), str(aside.parent)))
+        return os.strerror(error.errno) if inside else None
+    if not isinstance(error, OSError) and (said := _SAID.search(str(error))) and int(said[1]) in _FULL:
+        return os.strerror(int(said[1]))
+    return None
+
+
+def remove_dead(aside: Iterable[Path]) -> list[Path]:
+    """Removes, of what `replacing` wrote aside, that of processes which are gone; returns what was removed.
+
+    A process number is used again by the system, so what bears our own is a dead process's too.
+    """
+    removed = []
+    for path in list(aside):
+        owner = path.name.removesuffix(".part").rpartition(".")[2]
+        if owner.isdecimal() and (int(owner) == os.getpid() or not _is_alive(int(owner))):
+            _remove(path)
+            removed.append(path)
+    return removed
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -62,3 +115,21 @@ def read_json(path: Path) -> Any:
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_sums(folder: Path) -> None:
+    """Writes the sha256 of every file of the folder into it, for `check_sums`."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / SUMS)
+    write_json(folder / SUMS, {path.relative_to(folder).as_posix(): sha256(path) for path in files})
+
+
+def check_sums(folder: Path) -> None:
+    """Raises ValueError naming the file of the folder that is missing or changed since `write_sums`."""
+    sums = read_json(folder / SUMS)
+    if not isinstance(sums, dict):
+        raise ValueError(f"{folder / SUMS}: found {type(sums).__name__}; expected the sums of the folder's files")
+    for name, expected in sums.items():
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder / name}: missing, though {SUMS} lists it; expected the file as it was written")
+        if (found := sha256(folder / name)) != expected:
+            raise ValueError(f"{folder / name}: changed since it was written: sha256 {found}; expected {expected}")

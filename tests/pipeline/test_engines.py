@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from workflow import run as make_run
+from workflow import leftovers
 from workflow.definition import is_folder, read
 
 from pipeline import warm
@@ -197,7 +197,7 @@ def test_a_killed_training_resumes_under_either_engine(
     three, four = one.copy(tmp_path / "three", starter), two.copy(tmp_path / "four", starter)
     if whole_group:  # the dead owner's lock is left: the bare command says what to do, `make run` does it
         assert "--unlock" in one.snakemake(EVALUATION, status=1)
-        make_run.clear_lock(one.folder)
+        leftovers.clear(one.folder)
         (one.folder / target).mkdir()  # as a job that outlives its engine leaves it
     words = together(
         lambda: one.snakemake(EVALUATION),

@@ -1,9 +1,8 @@
-"""Does `make run` tell how far it is and what failed, and does it leave a live run alone?"""
+"""Does `make run` tell how far it is and what failed; does cleaning keep what git holds?"""
 
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -78,32 +77,6 @@ def test_committed_timings_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (75, "1:15"), (3675, "1:01:15")])
 def test_clock(seconds: float, text: str) -> None:
     assert estimate.clock(seconds) == text
-
-
-def test_the_lock_of_a_dead_run_is_removed(tmp_path: Path) -> None:
-    lock = tmp_path / make_run.LOCKS / "0.input.lock"
-    make_run.clear_lock(tmp_path)
-    lock.parent.mkdir(parents=True)
-    lock.touch()
-    make_run.clear_lock(tmp_path)
-    assert not lock.exists()
-
-
-@pytest.mark.parametrize("has_lock", [True, False], ids=["locked", "just started"])
-def test_a_live_run_is_left_alone(tmp_path: Path, has_lock: bool) -> None:
-    lock = tmp_path / make_run.LOCKS / "0.input.lock"
-    if has_lock:
-        lock.parent.mkdir(parents=True)
-        lock.touch()
-    (tmp_path / "snakemake").write_text("import sys; print('up', flush=True); sys.stdin.read()")
-    command = [sys.executable, "snakemake"]
-    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        with pytest.raises(ValueError, match=f"at work here .process {process.pid}"):
-            make_run.clear_lock(tmp_path)
-        process.communicate()
-    assert lock.exists() == has_lock
 
 
 def test_cleaning_keeps_what_git_holds(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from diffusionbert.corpus.shards import Shards
 from diffusionbert.corpus.statistics import InformationTable
 from diffusionbert.denoisers import backbone
 from diffusionbert.diffusion.information import mean_information
+from diffusionbert.files import check_sums
 
 CPU = torch.device("cpu")
 # system -> its module in this room, its settings and its class: one line per family of rows
@@ -126,10 +127,14 @@ def new_arm(
 def trained_arm(
     name: str, params: config.Params, folder: Path, shards: Shards, table: InformationTable, device: torch.device = CPU
 ) -> Arm:
-    """The arm as its train stage left it in `folder`, on the device and ready to score and sample."""
+    """The arm as its train stage left it in `folder`, on the device and ready to score and sample.
+
+    Raises ValueError when the folder is missing, or a file of it has changed since.
+    """
     row = params.arms[name]
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder; expected the trained model of arm {name}")
+    check_sums(folder)
     model = backbone.load(folder, pretrained=True, kind=_class(row).backbone_kind)
     arm = _arm(row, settings_of(name, row), model, params, shards, table, device)
     arm.restore(folder)

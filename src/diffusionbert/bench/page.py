@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from diffusionbert.bench.faults import fault_section
 from diffusionbert.bench.figures import met, number, verdict
 from diffusionbert.files import read_json, write_text
 
 PAGE, CPU, GPU = Path("docs/benchmarks.md"), Path("results/bench/cpu.json"), Path("results/gpu/bench.json")
+FAULTS = Path("results/bench/faults.json")
 IDLE = 0.5  # load per core above which other work was going on
 HEADINGS = {
     "steps": "Training step",
@@ -25,12 +27,13 @@ HEADINGS = {
 }
 
 
-def write(place: Path, cpu: Path = CPU, gpu: Path = GPU) -> None:
-    """Raises ValueError when there is no result of a CPU; one of a GPU may be missing."""
-    write_text(place, rendered(read_json(cpu), read_json(gpu) if gpu.exists() else None))
+def write(place: Path, cpu: Path = CPU, gpu: Path = GPU, faults: Path = FAULTS) -> None:
+    """Raises ValueError when there is no result of a CPU; those of a GPU and of the faults may be missing."""
+    others = [read_json(path) if path.exists() else None for path in (gpu, faults)]
+    write_text(place, rendered(read_json(cpu), *others))
 
 
-def rendered(cpu: dict[str, Any], gpu: dict[str, Any] | None) -> str:
+def rendered(cpu: dict[str, Any], gpu: dict[str, Any] | None, faults: dict[str, Any] | None = None) -> str:
     """The page's Markdown."""
     parts = [_HEAD, "## CPU\n", *_machine(cpu)]
     parts += ["## GPU\n"]
@@ -39,6 +42,7 @@ def rendered(cpu: dict[str, Any], gpu: dict[str, Any] | None) -> str:
         if gpu is not None
         else ["Not run: `python -m diffusionbert.bench --device cuda` writes `results/gpu/bench.json`.\n"]
     )
+    parts += fault_section(faults) if faults is not None else []
     return "\n".join(parts)
 
 
@@ -102,9 +106,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--page", type=Path, default=PAGE)
     parser.add_argument("--cpu", type=Path, default=CPU)
     parser.add_argument("--gpu", type=Path, default=GPU)
+    parser.add_argument("--faults", type=Path, default=FAULTS)
     args = parser.parse_args(argv)
     try:
-        write(args.page, args.cpu, args.gpu)
+        write(args.page, args.cpu, args.gpu, args.faults)
     except (ValueError, OSError) as error:
         print(f"error: bench: {error}", file=sys.stderr)
         return 1

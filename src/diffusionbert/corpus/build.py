@@ -11,7 +11,7 @@ import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,7 +59,7 @@ def build(corpus: config.Corpus, source: Iterable[Document], folder: Path) -> di
 
     Raises ValueError when no sentence, or no document of a split, is left.
     """
-    with _naming(folder), replacing(folder) as aside:
+    with replacing(folder) as aside:
         aside.mkdir()
         spool = aside / "spool"
         spool.mkdir()
@@ -95,17 +95,6 @@ def assign_split(document: Document, corpus: config.Corpus) -> str:
     if u < test_share:
         return "test"
     return "valid" if u < test_share + corpus.valid_share else "train"
-
-
-@contextmanager
-def _naming(folder: Path) -> Iterator[None]:
-    """A failed write says nothing of where; this adds the folder."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None or error.filename is not None:
-            raise
-        raise OSError(error.errno, f"{error.strerror}; nothing was replaced", str(folder)) from None
 
 
 def _spool(corpus: config.Corpus, source: Iterable[Document], spool: Path) -> tuple[dict[str, int], Counter[str]]:

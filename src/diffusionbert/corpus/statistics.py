@@ -63,7 +63,7 @@ def write_information(path: Path, table: InformationTable, tokens: list[str]) ->
         "information": pa.array(table.information),
     }
     with replacing(path) as aside:
-        pq.write_table(pa.table(columns), aside)
+        pq.write_table(pa.table(columns), aside, write_page_checksum=True)
 
 
 def read_information(path: Path, special: Special) -> InformationTable:
@@ -72,8 +72,8 @@ def read_information(path: Path, special: Special) -> InformationTable:
         raise ValueError(f"{path}: no such file; run the information stage first")
     names = ["count", "candidate", "probability", "information"]
     try:
-        columns = pq.read_table(path, columns=["token_id", *names])
-    except (pa.ArrowInvalid, KeyError) as error:
+        columns = pq.read_table(path, columns=["token_id", *names], page_checksum_verification=True)
+    except (pa.ArrowException, OSError, KeyError) as error:
         raise ValueError(f"{path}: not a table of token information ({str(error).splitlines()[0]})") from None
     missing = {"token_id", *names} - set(columns.column_names)
     if missing:

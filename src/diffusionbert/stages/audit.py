@@ -68,9 +68,9 @@ def read_unigram(path: Path, tokenizer: str) -> Source:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; run the information stage first")
     try:
-        table = pq.read_table(path, columns=["count", "probability"])
+        table = pq.read_table(path, columns=["count", "probability"], page_checksum_verification=True)
         count, probability = table["count"].to_numpy(), table["probability"].to_numpy()
-    except (pa.ArrowException, KeyError) as error:
+    except (pa.ArrowException, OSError, KeyError) as error:
         raise ValueError(f"{path}: not a table of token information ({str(error).splitlines()[0]})") from None
     return unigram(tokenizer, torch.tensor(probability, dtype=torch.float64), int(count.sum()))
 

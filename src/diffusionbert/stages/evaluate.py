@@ -198,7 +198,7 @@ def _write_sentences(path: Path, words: np.ndarray, tokens: np.ndarray, scores: 
     columns: dict[str, Any] = {"sentence": np.arange(len(words)), "words": words, "tokens": tokens}
     columns |= {name: figure.nats for name, figure in scores.items()}
     with replacing(path) as aside:
-        pq.write_table(pa.table(columns), aside)
+        pq.write_table(pa.table(columns), aside, write_page_checksum=True)
 
 
 def _sections(params: Params, name: str | None) -> dict[str, Any]:

@@ -117,10 +117,10 @@ def references_of(sentences: list[str], settings: Metrics) -> list[str]:
 def read_nats(path: Path) -> dict[str, np.ndarray]:
     """The columns of sentences.parquet; raises ValueError naming the file when it is not what it must be."""
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; expected the nats of every sentence") from None
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path}: not a parquet file: {error}") from None
     columns = {name: table[name].to_numpy() for name in table.column_names}
     missing = NOT_FIGURES - set(columns)

@@ -106,7 +106,7 @@ def _write_table(
         "clipped": pa.array(clipped[ids]),
     }
     with replacing(path) as aside:
-        pq.write_table(pa.table(columns), aside)
+        pq.write_table(pa.table(columns), aside, write_page_checksum=True)
 
 
 def _sections(params: Params, _: str | None) -> dict[str, Any]:

@@ -257,7 +257,8 @@ def test_it_imports_with_torch_transformers_and_numpy_alone() -> None:
 
 def test_the_committed_page_is_written_from_the_committed_results() -> None:
     assert page.CPU.exists(), "make bench writes it"
-    expected = page.rendered(read_json(page.CPU), read_json(page.GPU) if page.GPU.exists() else None)
+    others = [read_json(path) if path.exists() else None for path in (page.GPU, page.FAULTS)]
+    expected = page.rendered(read_json(page.CPU), *others)
     assert page.PAGE.read_text(encoding="utf-8") == expected
 
 

@@ -44,9 +44,9 @@ def test_the_second_half_adds_to_the_first(tmp_path: Path, monkeypatch: pytest.M
     assert bench.main(["--json", str(held), "--page", str(written)]) == 0
     result = read_json(held)
     assert set(result["figures"]) == {"steps", "engines", "BLEU"}
-    gpu = read_json(page.GPU) if page.GPU.exists() else None
-    assert written.read_text(encoding="utf-8") == page.rendered(result, gpu)
-    assert "- Missed: dvc repro with nothing to do: 7 s, missed by 17%." in page.rendered(result, gpu)
+    others = [read_json(path) if path.exists() else None for path in (page.GPU, page.FAULTS)]
+    assert written.read_text(encoding="utf-8") == page.rendered(result, *others)
+    assert "- Missed: dvc repro with nothing to do: 7 s, missed by 17%." in page.rendered(result, *others)
 
 
 def test_without_the_first_half_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

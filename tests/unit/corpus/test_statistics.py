@@ -65,6 +65,26 @@ def test_the_table_comes_back(tmp_path: Path, table: InformationTable) -> None:
     ]
 
 
+def test_a_flipped_byte_is_refused_or_changes_nothing(tmp_path: Path, table: InformationTable) -> None:
+    """Pages bear a sum; what a flip elsewhere leaves readable must say the same."""
+    path = tmp_path / "table.parquet"
+    write_information(path, table, list("abcdefgh"))
+    whole = path.read_bytes()
+    refused = same = 0
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            read = read_information(path, SPECIAL)
+        except ValueError as error:
+            refused += str(error).startswith(str(path))
+        else:
+            for name in ("counts", "candidates", "probability", "information"):
+                np.testing.assert_array_equal(getattr(read, name), getattr(table, name))
+            same += 1
+    assert refused + same == len(whole)
+    assert refused > len(whole) / 4
+
+
 def test_another_vocabulary_is_refused(tmp_path: Path, table: InformationTable) -> None:
     path = tmp_path / "table.parquet"
     write_information(path, table, list("abcdefgh"))

@@ -36,6 +36,7 @@ STARTED = re.compile(r"^Job (\d+): (\S+)$")
 FINISHED = re.compile(r"^Finished jobid: (\d+) ")
 FAILED = re.compile(r"^Error in rule (\w+):")
 FAILED_JOB = re.compile(r"^    jobid: (\d+)$")
+RESTARTED = re.compile(r"^Trying to restart job (\d+)\.$")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,9 +44,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--profile", default="default")
     parser.add_argument("--arms", default="", help="a,b: only these arms of the profile")
     parser.add_argument("--cores", type=int, default=num_cores())
+    parser.add_argument("--on", default="default", help="slurm: where jobs run, a folder of profiles/")
     args = parser.parse_args(argv)
     folder = Path.cwd()
     try:
+        places = known_places(folder)
+        if args.on not in places:
+            raise ValueError(f"ON: found '{args.on}'; expected one of {', '.join(places)}")
         text, params = profiles.merged(folder, args.profile, [name for name in args.arms.split(",") if name])
         clear_lock(folder)
         profiles.write(folder, text)
@@ -55,7 +60,12 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     if subprocess.run([sys.executable, "-m", "diffusionbert", "check"], check=False).returncode != 0:
         return 1
-    return run(params.profile, args.cores)
+    return run(params.profile, args.cores, args.on)
+
+
+def known_places(folder: Path) -> list[str]:
+    """Snakemake's own profiles: where and how its jobs run."""
+    return sorted(path.parent.name for path in (folder / "profiles").glob("*/config.yaml"))
 
 
 def num_cores() -> int:
@@ -81,12 +91,13 @@ def _is_snakemake_in(process: psutil.Process, folder: Path) -> bool:
         return False
 
 
-def run(profile: str, cores: int) -> int:
-    """Runs every stage of params.yaml; returns the exit status."""
+def run(profile: str, cores: int, on: str = "default") -> int:
+    """Runs every stage of params.yaml; returns the exit status. `cores` are this machine's, and count here alone."""
     start = time.monotonic()
     known = expected_seconds(Path("results", profile)) | _seconds().get(profile, {})
     progress = Progress(known=known, cores=cores)
-    command = [sys.executable, "-m", "snakemake", "--cores", str(cores)]
+    where = ["--cores", str(cores)] if on == "default" else ["--workflow-profile", on]
+    command = [sys.executable, "-m", "snakemake", *where]
     stopped = threading.Event()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
@@ -117,7 +128,7 @@ def run(profile: str, cores: int) -> int:
 
 
 def follow(lines: Iterable[str], progress: Progress) -> list[str]:
-    """Reads Snakemake's lines, keeps `progress`, prints what a user wants; returns the stages that failed."""
+    """Reads Snakemake's lines, keeps `progress`, prints what a user wants; returns the stages that failed for good."""
     failed: list[str] = []
     in_error = False
     for line in (line.rstrip("\n") for line in lines):
@@ -131,6 +142,8 @@ def follow(lines: Iterable[str], progress: Progress) -> list[str]:
             name, seconds = progress.finished(finished[1])
             print(f"{name}: done in {clock(seconds)} ({progress.state()})", flush=True)
             continue
+        if (again := RESTARTED.match(line)) and (name := progress.jobs.get(again[1])) in failed:
+            failed.remove(name)
         in_error = in_error or FAILED.match(line) is not None
         if in_error and (job := FAILED_JOB.match(line)):
             failed.append(progress.jobs.get(job[1], f"job {job[1]}"))

@@ -12,9 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
+from ruamel.yaml import YAML
 from workflow import profiles
 from workflow.estimate import Progress, clock, expected_seconds
 
@@ -48,9 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     folder = Path.cwd()
     try:
-        places = known_places(folder)
-        if args.on not in places:
-            raise ValueError(f"ON: found '{args.on}'; expected one of {', '.join(places)}")
+        check_place(folder, args.on)
         text, params = profiles.merged(folder, args.profile, [name for name in args.arms.split(",") if name])
         clear_lock(folder)
         profiles.write(folder, text)
@@ -63,9 +63,15 @@ def main(argv: list[str] | None = None) -> int:
     return run(params.profile, args.cores, args.on)
 
 
-def known_places(folder: Path) -> list[str]:
-    """Snakemake's own profiles: where and how its jobs run."""
-    return sorted(path.parent.name for path in (folder / "profiles").glob("*/config.yaml"))
+def check_place(folder: Path, on: str) -> None:
+    """Raises ValueError where `on` is none of Snakemake's own profiles, or needs an executor that is not installed."""
+    places = {path.parent.name: path for path in (folder / "profiles").glob("*/config.yaml")}
+    if on not in places:
+        raise ValueError(f"ON: found '{on}'; expected one of {', '.join(sorted(places))}")
+    executor = YAML(typ="safe", pure=True).load(places[on].read_text(encoding="utf-8")).get("executor", "local")
+    if executor != "local" and find_spec(f"snakemake_executor_plugin_{executor}") is None:
+        package = f"snakemake-executor-plugin-{executor}"
+        raise ValueError(f"ON: '{on}' needs {package}, which is not installed: pip install {package}")
 
 
 def num_cores() -> int:

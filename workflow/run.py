@@ -69,7 +69,7 @@ def check_place(folder: Path, on: str) -> None:
     if on not in places:
         raise ValueError(f"ON: found '{on}'; expected one of {', '.join(sorted(places))}")
     executor = YAML(typ="safe", pure=True).load(places[on].read_text(encoding="utf-8")).get("executor", "local")
-    if executor != "local" and find_spec(f"snakemake_executor_plugin_{executor}") is None:
+    if executor != "local" and find_spec(f"snakemake_executor_plugin_{executor.replace('-', '_')}") is None:
         package = f"snakemake-executor-plugin-{executor}"
         raise ValueError(f"ON: '{on}' needs {package}, which is not installed: pip install {package}")
 

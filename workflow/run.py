@@ -148,8 +148,8 @@ def follow(lines: Iterable[str], progress: Progress) -> list[str]:
             name, seconds = progress.finished(finished[1])
             print(f"{name}: done in {clock(seconds)} ({progress.state()})", flush=True)
             continue
-        if (again := RESTARTED.match(line)) and (name := progress.jobs.get(again[1])) in failed:
-            failed.remove(name)
+        if (again := RESTARTED.match(line)) and progress.jobs.get(again[1]) in failed:
+            failed.remove(progress.jobs[again[1]])
         in_error = in_error or FAILED.match(line) is not None
         if in_error and (job := FAILED_JOB.match(line)):
             failed.append(progress.jobs.get(job[1], f"job {job[1]}"))

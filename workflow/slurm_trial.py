@@ -8,6 +8,7 @@ Exit status 77 where Slurm cannot be had: nothing was shown then, and a test tha
 from __future__ import annotations
 
 import re
+import shutil
 import stat
 import sys
 import tempfile
@@ -27,9 +28,7 @@ FAILS_ONCE = "d3pm_linear_tad"
 # Slurm takes SLURM_CONF from what it starts; elsewhere its configuration lies where `srun` looks by itself.
 SRUN = """\
 #!/bin/sh
-export SLURM_CONF={conf}
-PATH={path}
-exec srun "$@"
+SLURM_CONF={conf} exec {srun} "$@"
 """
 # Tells the node and the GPU that a stage was given; ends the first training of one arm before it begins.
 PYTHON = """\
@@ -74,8 +73,7 @@ def trial(root: Path, place: Path) -> dict[str, Any]:
     _script(first / "python", PYTHON.format(folder=place, arm=FAILS_ONCE, python=BINARIES / "python"))
     stages = sorted(read(clone.folder, ask=False).stages)
     with slurm.started(place / "slurm") as environment:
-        real = "/usr/local/bin:/usr/bin:/bin"
-        _script(first / "srun", SRUN.format(conf=environment["SLURM_CONF"], path=real))
+        _script(first / "srun", SRUN.format(conf=environment["SLURM_CONF"], srun=shutil.which("srun")))
         clone = Clone(clone.folder, {**clone.environment, **environment}, clone.first_in_path)
         start = time.monotonic()
         words = clone.call("snakemake", "--workflow-profile", "slurm", *POLLS)

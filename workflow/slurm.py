@@ -104,7 +104,15 @@ def started(folder: Path) -> Iterator[Mapping[str, str]]:
         try:
             yield environment
         finally:
-            subprocess.run(["scancel", "--full", "--user=root"], env=os.environ | environment, check=False)
+            _cancel(environment)
+
+
+def _cancel(environment: Mapping[str, str]) -> None:
+    """Ends every job and waits for that, since a job outlives the daemon that started it."""
+    subprocess.run(["scancel", "--full", "--user=root"], env=os.environ | environment, check=False)
+    deadline = time.monotonic() + LONGEST_START
+    while idle(environment) != set(NODES) and time.monotonic() < deadline:
+        time.sleep(0.2)
 
 
 def idle(environment: Mapping[str, str]) -> set[str]:

@@ -13,7 +13,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint unit engines test-faults golden bench bench-scale deviations ui track deps readme clean gc
+.PHONY: help run test lint unit engines test-faults test-slurm test-remote golden bench bench-scale deviations ui track deps readme clean gc
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,8 +26,13 @@ help:  ## this list
 	$(PY) -m diffusionbert.tracking setup
 	@touch $@
 
-run: .venv/.ok  ## the whole DAG: PROFILE=default, ARMS=a,b for some of its arms, CORES=n
-	@$(PY) -m workflow.run --profile $(PROFILE) $(if $(ARMS),--arms $(ARMS)) $(if $(CORES),--cores $(CORES))
+# What a cluster and a remote in S3 need beside the rest: Snakemake's executor, DVC's remote.
+.venv/.slurm .venv/.s3: .venv/.%: .venv/.ok
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,$*]'
+	@touch $@
+
+run: .venv/.ok $(if $(filter slurm,$(ON)),.venv/.slurm)  ## the whole DAG: PROFILE=default, ARMS=a,b for some of its arms, CORES=n, ON=slurm
+	@$(PY) -m workflow.run --profile $(PROFILE) $(if $(ARMS),--arms $(ARMS)) $(if $(CORES),--cores $(CORES)) $(if $(ON),--on $(ON))
 
 test: lint unit engines  ## lint, types, import contract, all tests
 
@@ -53,6 +58,12 @@ test-faults: export OMP_NUM_THREADS := 1
 test-faults: .venv/.ok  ## kills, full disks, flipped bytes, dead servers: SEED=n repeats a run's moments; docs/benchmarks.md
 	$(PY) -m pytest -s tests/faults $(if $(SEED),--faults-seed $(SEED)) --faults-json results/bench/faults.json
 	$(PY) -m diffusionbert.bench.page
+
+test-slurm: .venv/.slurm  ## the ci profile on a real Slurm, installed (root, apt) and started here: docs/scale.md
+	$(PY) -m workflow.slurm_trial
+
+test-remote: .venv/.s3  ## push from one clone, pull in another, over a folder and a local S3 server: docs/scale.md
+	$(PY) -m workflow.remote_trial
 
 golden: .venv/.ok  ## renew the golden values of the ci profile, showing what moved
 	$(PY) -m workflow.golden

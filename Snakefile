@@ -5,9 +5,12 @@ import shutil
 import sys
 
 sys.path.insert(0, workflow.basedir)
+from diffusionbert.tracking import engine
 from workflow.definition import read
 
 dag = read(ask=workflow.is_main_process)
+if workflow.is_main_process:
+    engine.tell()  # before any job: one that starts on another node cannot see who its engine is
 
 
 # DVC's own words go to the log; the stage's progress and errors go to the log and to the terminal.

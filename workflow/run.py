@@ -11,8 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
+from ruamel.yaml import YAML
 from workflow import profiles
 from workflow.estimate import Progress, clock, expected_seconds
 from workflow.leftovers import alone
@@ -34,6 +36,7 @@ STARTED = re.compile(r"^Job (\d+): (\S+)$")
 FINISHED = re.compile(r"^Finished jobid: (\d+) ")
 FAILED = re.compile(r"^Error in rule (\w+):")
 FAILED_JOB = re.compile(r"^    jobid: (\d+)$")
+RESTARTED = re.compile(r"^Trying to restart job (\d+)\.$")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,19 +44,32 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--profile", default="default")
     parser.add_argument("--arms", default="", help="a,b: only these arms of the profile")
     parser.add_argument("--cores", type=int, default=num_cores())
+    parser.add_argument("--on", default="default", help="slurm: where jobs run, a folder of profiles/")
     args = parser.parse_args(argv)
     folder = Path.cwd()
     try:
+        check_place(folder, args.on)
         text, params = profiles.merged(folder, args.profile, [name for name in args.arms.split(",") if name])
         with alone(folder):
             profiles.write(folder, text)
             if subprocess.run([sys.executable, "-m", "diffusionbert", "check"], check=False).returncode != 0:
                 return 1
-            return run(params.profile, args.cores)
+            return run(params.profile, args.cores, args.on)
     except (ValueError, OSError) as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         return 1
+
+
+def check_place(folder: Path, on: str) -> None:
+    """Raises ValueError where `on` is none of Snakemake's own profiles, or needs an executor that is not installed."""
+    places = {path.parent.name: path for path in (folder / "profiles").glob("*/config.yaml")}
+    if on not in places:
+        raise ValueError(f"ON: found '{on}'; expected one of {', '.join(sorted(places))}")
+    executor = YAML(typ="safe", pure=True).load(places[on].read_text(encoding="utf-8")).get("executor", "local")
+    if executor != "local" and find_spec(f"snakemake_executor_plugin_{executor.replace('-', '_')}") is None:
+        package = f"snakemake-executor-plugin-{executor}"
+        raise ValueError(f"ON: '{on}' needs {package}, which is not installed: pip install {package}")
 
 
 def num_cores() -> int:
@@ -61,12 +77,13 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run(profile: str, cores: int) -> int:
-    """Runs every stage of params.yaml; returns the exit status."""
+def run(profile: str, cores: int, on: str = "default") -> int:
+    """Runs every stage of params.yaml; returns the exit status. `cores` are this machine's, and count here alone."""
     start = time.monotonic()
     known = expected_seconds(Path("results", profile)) | _seconds().get(profile, {})
     progress = Progress(known=known, cores=cores)
-    command = [sys.executable, "-m", "snakemake", "--cores", str(cores)]
+    where = ["--cores", str(cores)] if on == "default" else ["--workflow-profile", on]
+    command = [sys.executable, "-m", "snakemake", *where]
     stopped = threading.Event()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
@@ -97,7 +114,7 @@ def run(profile: str, cores: int) -> int:
 
 
 def follow(lines: Iterable[str], progress: Progress) -> list[str]:
-    """Reads Snakemake's lines, keeps `progress`, prints what a user wants; returns the stages that failed."""
+    """Reads Snakemake's lines, keeps `progress`, prints what a user wants; returns the stages that failed for good."""
     failed: list[str] = []
     in_error = False
     for line in (line.rstrip("\n") for line in lines):
@@ -111,6 +128,8 @@ def follow(lines: Iterable[str], progress: Progress) -> list[str]:
             name, seconds = progress.finished(finished[1])
             print(f"{name}: done in {clock(seconds)} ({progress.state()})", flush=True)
             continue
+        if (again := RESTARTED.match(line)) and progress.jobs.get(again[1]) in failed:
+            failed.remove(progress.jobs[again[1]])
         in_error = in_error or FAILED.match(line) is not None
         if in_error and (job := FAILED_JOB.match(line)):
             failed.append(progress.jobs.get(job[1], f"job {job[1]}"))

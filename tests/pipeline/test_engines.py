@@ -150,6 +150,32 @@ def test_going_to_another_profile_and_back_executes_nothing(pair: tuple[Project,
     assert not one.executed()
 
 
+def test_what_one_clone_pushes_another_pulls_and_executes_nothing(
+    pair: tuple[Project, Project], tmp_path: Path
+) -> None:
+    """A folder as the remote; `make test-remote` does the same over S3. Git brings what it holds, DVC the rest."""
+    one, _ = pair
+    ignored = one.folder / ".gitignore"
+    ignored.write_text(ignored.read_text(encoding="utf-8").replace("/results/engines/\n", ""), encoding="utf-8")
+    one.run("dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    one.run("git", "add", "--all")
+    one.run("git", "-c", "user.name=nobody", "-c", "user.email=nobody@localhost", "commit", "-qm", "results")
+    one.run("dvc", "push", "--run-cache")
+    other = replace(one, folder=tmp_path / "other")
+    one.run("git", "clone", "--quiet", str(one.folder), str(other.folder))
+    other.run("dvc", "pull", "--run-cache")
+    assert "up to date" in other.run("dvc", "status")
+    other.snakemake()
+    other.dvc()
+    assert not other.executed()
+    shutil.rmtree(other.folder / "results/engines/train")
+    other.dvc()
+    assert not other.executed(), "the run cache has every stage"
+    assert {name: text for name, text in other.outputs().items() if "speed" not in name} == {
+        name: text for name, text in one.outputs().items() if "speed" not in name
+    }
+
+
 def test_one_output_of_one_arm_can_be_asked_for(pair: tuple[Project, Project]) -> None:
     one, _ = pair
     one.edit("engines", set_seed)

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 from workflow import clean, estimate
 from workflow import run as make_run
 
@@ -104,3 +105,33 @@ def test_cleaning_keeps_what_git_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (1_500, "1.5 kB"), (2_340_000_000, "2.3 GB")])
 def test_size(count: int, text: str) -> None:
     assert clean.size(count) == text
+
+
+def test_a_stage_that_failed_and_was_retried_is_no_failure(progress: estimate.Progress) -> None:
+    """As a scheduler's jobs are, under `retries`."""
+    again = "Trying to restart job 2.\nJob 2: train@small\n[Sat Nov 21 04:09:00 2026]\n"
+    done = "Finished jobid: 2 (Rule: train)\n2 of 2 steps (100%) done\n"
+    assert make_run.follow((SNAKEMAKE_SAYS + again + done).splitlines(keepends=True), progress) == []
+    assert set(progress.done) == {"corpus", "train@small"}
+
+
+def test_a_place_that_is_unknown_or_wants_an_executor_is_told(tmp_path: Path) -> None:
+    for name, text in (("default", "cores: 1"), ("moon", "executor: moon_rocket")):
+        (tmp_path / "profiles" / name).mkdir(parents=True)
+        (tmp_path / "profiles" / name / "config.yaml").write_text(text)
+    make_run.check_place(tmp_path, "default")
+    with pytest.raises(ValueError, match="ON: found 'mars'; expected one of default, moon"):
+        make_run.check_place(tmp_path, "mars")
+    with pytest.raises(ValueError, match="'moon' needs snakemake-executor-plugin-moon_rocket, which is not installed"):
+        make_run.check_place(tmp_path, "moon")
+
+
+def test_every_place_reads_flags_and_not_times() -> None:
+    """A job is stale when DVC says so: what Snakemake's default profile sets, each of the others must set too."""
+    folder = Path(__file__).parents[2] / "profiles"
+    places = {path.parent.name: YAML(typ="safe").load(path) for path in folder.glob("*/config.yaml")}
+    assert {"default", "slurm", "kubernetes"} <= places.keys()
+    for name, settings in places.items():
+        assert places["default"].items() <= settings.items(), name
+        stages = set(settings.get("set-resources", {}))
+        assert stages <= {path.stem for path in (folder.parent / "src/diffusionbert/stages").glob("*.py")}, name

@@ -1,8 +1,10 @@
-"""The engine under which a stage runs: the topmost ancestor process that is Snakemake or DVC."""
+"""The engine under which a stage runs: the one that said so, else the topmost ancestor that is Snakemake or DVC."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -10,6 +12,7 @@ import psutil
 
 OPTIONS_WITH_VALUE = ("-X", "-W")
 DVC_COMMANDS = {"repro", "exp", "experiments", "queue"}
+TOLD = "DIFFUSIONBERT_ENGINE"  # "<id> <kind> <started>"
 
 
 @dataclass(frozen=True)
@@ -21,13 +24,27 @@ class Engine:
     started: int  # milliseconds since 1970
 
 
+def tell(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Leaves the engine that this process is, or is below, in the environment, for jobs on other nodes."""
+    me = psutil.Process()
+    if TOLD not in environment and (engine := _topmost([me, *me.parents()])) is not None:
+        environment[TOLD] = f"{engine.id} {engine.kind} {engine.started}"
+
+
 def find() -> Engine | None:
-    """The topmost engine among this process's ancestors, or None for a stage started by hand.
+    """What the environment tells, or the topmost engine among this process's ancestors; None for a stage run by hand.
 
     Topmost, because a job of Snakemake is itself a `dvc repro`.
     """
+    if told := re.fullmatch(r"(\S+) (snakemake|dvc) (\d+)", os.environ.get(TOLD, "")):
+        return Engine(told[1], told[2], int(told[3]))
+    return _topmost(psutil.Process().parents())
+
+
+def _topmost(processes: Sequence[psutil.Process]) -> Engine | None:
+    """The last of these processes, each the parent of the one before, that is an engine."""
     found = None
-    for process in psutil.Process().parents():
+    for process in processes:
         try:
             kind, created = kind_of(process.cmdline()), process.create_time()
         except psutil.Error:  # it ended meanwhile, or is not ours to look at

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from diffusionbert.corpus.shards import MANIFEST, Shards
+from diffusionbert.corpus.shards import Shards
 from diffusionbert.corpus.statistics import read_information
 from diffusionbert.files import check_sums
 from diffusionbert.stages.inputs import read_nats
@@ -66,7 +66,7 @@ def test_flips_at_random_places(finished: Project, ledger: Ledger) -> None:
     special = Shards.open(folder / SHARDS).special
     readers: dict[str, tuple[list[Path], Callable[[], object]]] = {
         "shards and their tokenizer": (
-            [path for path in files_of(folder / SHARDS) if path.name != MANIFEST],  # bears no sum of its own
+            files_of(folder / SHARDS),
             lambda: Shards.open(folder / SHARDS).key,
         ),
         "a trained model": (files_of(folder / MODEL), lambda: check_sums(folder / MODEL)),
@@ -101,18 +101,22 @@ def test_a_model_with_a_flipped_byte_is_not_scored(finished: Project) -> None:
 
 def test_a_checkpoint_with_a_flipped_byte_is_not_resumed(finished: Project, ledger: Ledger) -> None:
     kill_training_of(finished)
-    (path,) = (finished.folder / ".checkpoints").glob("*/last.pt")
+    paths = sorted((finished.folder / ".checkpoints").glob("*/step-*.pt"), reverse=True)
     rng = random.Random(ledger.seed)
-    places = [rng.randrange(path.stat().st_size) for _ in range(3)]
-    for place in places:
+    places = [rng.randrange(path.stat().st_size) for path in paths]
+    for path, place in zip(paths, places, strict=True):
         flip(path, place)
-        done = limited(finished, command_of(finished, "train@linear"), None)
-        assert done.returncode == 1
-        (line,) = [line for line in done.stderr.splitlines() if "rror" in line]
-        assert "last.pt: damaged checkpoint" in line
-        flip(path, place)
-    ledger.add("a flipped byte in a checkpoint", len(places), "refused by name each time, and whole again it resumes")
-    assert "resum" in limited(finished, command_of(finished, "train@linear"), None).stderr
+    done = limited(finished, command_of(finished, "train@linear"), None)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if "rror" in line]
+    assert f"{paths[-1].name}: damaged checkpoint" in line
+    ledger.add("a flipped byte in every checkpoint of a training", len(paths), "refused by name")
+    flip(paths[-1], places[-1])  # the oldest is whole again
+    done = limited(finished, command_of(finished, "train@linear"), None)
+    assert done.returncode == 0
+    assert f"{paths[0].name}: damaged checkpoint" in done.stderr
+    assert "resum" in done.stderr
+    ledger.add("a flipped byte in the newest checkpoint", 1, "named, and the one before it is resumed")
 
 
 def kill_training_of(project: Project) -> None:

@@ -150,7 +150,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr("diffusionbert.checkpoint._Summing.write", full)
     with pytest.raises(
-        OSError, match=r"step-000000002\.pt could not be written \(No space left.* what it held is kept"
+        OSError, match=r"step-000000002\.pt: could not be written \(No space left.* what it held is kept"
     ):
         checkpoint.write({"step": 2})
     assert checkpoint.read() == {"step": 1}

@@ -21,7 +21,7 @@ from diffusionbert.corpus.casing import lower_cases
 from diffusionbert.corpus.encoding import Encoded, encode_blocks, encode_rows, plain_tokenizer, tokenizer_text
 from diffusionbert.corpus.finished import Finished
 from diffusionbert.corpus.shard_workers import each_by_workers
-from diffusionbert.corpus.shards import FORMAT, MANIFEST, SCHEMA, TOKENIZER
+from diffusionbert.corpus.shards import FORMAT, MANIFEST, SCHEMA, SUM, TOKENIZER, sum_of
 from diffusionbert.corpus.special import Special, tokenizer_hash
 from diffusionbert.corpus.text import SPLITS, read_sentences
 from diffusionbert.corpus.tokenizers import save_tokenizer
@@ -121,7 +121,8 @@ def write_shards(
             if totals[split].tokens == 0:
                 raise ValueError(f"{text}: split '{split}' gives no token; expected some")
             splits[split] = {**totals[split].told(packed=rows.packed), "shards": listed}
-        write_json(aside / MANIFEST, {**recipe, "corpus": dict(about or {}), "splits": splits})
+        manifest = {**recipe, "corpus": dict(about or {}), "splits": splits}
+        write_json(aside / MANIFEST, {**manifest, SUM: sum_of(manifest)})
         if checkpoints is None:
             finished.remove()
     if checkpoints is not None:

@@ -6,6 +6,8 @@ uint16`, so that `datasets.Dataset.from_file` and pandas open it too.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,13 +24,19 @@ from diffusionbert.files import read_json, sha256
 
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer"
-FORMAT = 1
+FORMAT = 2
+SUM = "sha256"  # of the manifest's other entries
 SCHEMA = pa.schema(
     [
         pa.field("tokens", pa.list_(pa.uint16()), nullable=False),
         pa.field("words", pa.uint16(), nullable=False),
     ]
 )
+
+
+def sum_of(manifest: dict[str, Any]) -> str:
+    """sha256 of a manifest's entries."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,10 @@ class Shards:
         manifest = read_json(path)
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             raise ValueError(f"{path}: not a manifest of token shards, format {FORMAT}")
+        if manifest.pop(SUM, None) != sum_of(manifest):
+            raise ValueError(
+                f"{path}: changed since it was written: its sum does not match; run the tokenize stage again"
+            )
         for split in SPLITS:
             for entry in manifest["splits"][split]["shards"]:
                 _check(folder / entry["file"], entry)

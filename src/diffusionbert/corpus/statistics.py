@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from diffusionbert.corpus.shards import Split
 from diffusionbert.corpus.special import Special
-from diffusionbert.files import replacing
+from diffusionbert.tables import read_table, write_table
 
 _TOKENS_AT_ONCE = 1 << 20  # bincount widens what it counts to eight bytes a token
 MAX_ZIPF_ROWS = 200
@@ -62,22 +61,13 @@ def write_information(path: Path, table: InformationTable, tokens: list[str]) ->
         "probability": pa.array(table.probability),
         "information": pa.array(table.information),
     }
-    with replacing(path) as aside:
-        pq.write_table(pa.table(columns), aside, write_page_checksum=True)
+    write_table(path, columns)
 
 
 def read_information(path: Path, special: Special) -> InformationTable:
     """Raises ValueError when the file is no such table or its vocabulary is not the shards'."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; run the information stage first")
     names = ["count", "candidate", "probability", "information"]
-    try:
-        columns = pq.read_table(path, columns=["token_id", *names], page_checksum_verification=True)
-    except (pa.ArrowException, OSError, KeyError) as error:
-        raise ValueError(f"{path}: not a table of token information ({str(error).splitlines()[0]})") from None
-    missing = {"token_id", *names} - set(columns.column_names)
-    if missing:
-        raise ValueError(f"{path}: no column '{min(missing)}'")
+    columns = read_table(path, "a table of token information", ["token_id", *names])
     if columns.num_rows != special.vocab_size:
         raise ValueError(f"{path}: {columns.num_rows} tokens; the shards' vocabulary has {special.vocab_size}")
     counts, candidates, probability, information = (columns[name].to_numpy() for name in names)

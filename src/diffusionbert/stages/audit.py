@@ -9,8 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from diffusionbert.audit.bound_code import TOLERANCE, largest_difference
@@ -22,6 +20,7 @@ from diffusionbert.files import write_json, write_text
 from diffusionbert.progress import track
 from diffusionbert.stages import shell
 from diffusionbert.stages.compute import Machine
+from diffusionbert.tables import read_table
 
 
 def body(context: shell.Context) -> None:
@@ -65,13 +64,8 @@ def sources_of(params: Params, information: Path) -> list[Source]:
 
 def read_unigram(path: Path, tokenizer: str) -> Source:
     """The unigram law of an information table. Raises ValueError naming the file when it is no such table."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; run the information stage first")
-    try:
-        table = pq.read_table(path, columns=["count", "probability"], page_checksum_verification=True)
-        count, probability = table["count"].to_numpy(), table["probability"].to_numpy()
-    except (pa.ArrowException, OSError, KeyError) as error:
-        raise ValueError(f"{path}: not a table of token information ({str(error).splitlines()[0]})") from None
+    table = read_table(path, "a table of token information", ["count", "probability"])
+    count, probability = table["count"].to_numpy(), table["probability"].to_numpy()
     return unigram(tokenizer, torch.tensor(probability, dtype=torch.float64), int(count.sum()))
 
 

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from diffusionbert.arms.base import Arm, Drawing, Figure, Scorer, Weighing
@@ -20,11 +18,12 @@ from diffusionbert.corpus.shards import Split
 from diffusionbert.diffusion.importance import importance_bound
 from diffusionbert.diffusion.sampling import strided_grid
 from diffusionbert.evaluation import Array, Scores, evaluate, trajectory_weights
-from diffusionbert.files import replacing, write_json
+from diffusionbert.files import write_json
 from diffusionbert.metrics.perplexity import figures, paired
 from diffusionbert.metrics.steps import told_steps
 from diffusionbert.stages import shell
 from diffusionbert.stages.compute import Machine, named_arm, tokens_of
+from diffusionbert.tables import write_table
 
 
 def _body(context: shell.Context) -> None:
@@ -197,8 +196,7 @@ def _importance(
 def _write_sentences(path: Path, words: np.ndarray, tokens: np.ndarray, scores: dict[str, Scores]) -> None:
     columns: dict[str, Any] = {"sentence": np.arange(len(words)), "words": words, "tokens": tokens}
     columns |= {name: figure.nats for name, figure in scores.items()}
-    with replacing(path) as aside:
-        pq.write_table(pa.table(columns), aside, write_page_checksum=True)
+    write_table(path, columns)
 
 
 def _sections(params: Params, name: str | None) -> dict[str, Any]:

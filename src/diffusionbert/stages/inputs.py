@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from diffusionbert.config import Metrics
 from diffusionbert.metrics.scores import Texts
+from diffusionbert.tables import read_table
 from diffusionbert.words import split_words
 
 NOT_FIGURES = {"sentence", "words", "tokens"}
@@ -116,16 +115,8 @@ def references_of(sentences: list[str], settings: Metrics) -> list[str]:
 
 def read_nats(path: Path) -> dict[str, np.ndarray]:
     """The columns of sentences.parquet; raises ValueError naming the file when it is not what it must be."""
-    try:
-        table = pq.read_table(path, page_checksum_verification=True)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file; expected the nats of every sentence") from None
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: not a parquet file: {error}") from None
+    table = read_table(path, "the nats of every sentence", sorted(NOT_FIGURES))
     columns = {name: table[name].to_numpy() for name in table.column_names}
-    missing = NOT_FIGURES - set(columns)
-    if missing:
-        raise ValueError(f"{path}: no column {', '.join(sorted(missing))}; found {', '.join(columns)}")
     for name, column in columns.items():
         if not np.isfinite(column).all():
             row = int(np.flatnonzero(~np.isfinite(column))[0])

@@ -30,10 +30,10 @@ def body(context: shell.Context) -> None:
         "claims": claim_page.page(results),
         "timings": timings(read_timings(folder, results)),
     }
-    write_text(folder / SETTINGS, as_yaml(context.params))
     for name, document in pages.items():
         for path in write_page(folder, name, document):
             context.journal.artifact(path)
+    write_text(folder / SETTINGS, as_yaml(context.params))
 
 
 def read_beside(folder: Path) -> Results | None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
@@ -19,8 +18,9 @@ from diffusionbert.corpus.statistics import InformationTable, read_information
 from diffusionbert.corpus.tokenizers import encode_text, token_texts
 from diffusionbert.diffusion.information import mean_information
 from diffusionbert.diffusion.schedules import Spindle
-from diffusionbert.files import replacing, write_json, write_text
+from diffusionbert.files import write_json, write_text
 from diffusionbert.stages import shell
+from diffusionbert.tables import write_table
 
 MAX_CURVE_POINTS = 65
 
@@ -105,8 +105,7 @@ def _write_table(
         "relative_information": pa.array(relative[ids]),
         "clipped": pa.array(clipped[ids]),
     }
-    with replacing(path) as aside:
-        pq.write_table(pa.table(columns), aside, write_page_checksum=True)
+    write_table(path, columns)
 
 
 def _sections(params: Params, _: str | None) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def test_another_vocabulary_is_refused(tmp_path: Path, table: InformationTable) 
 
 
 def test_no_table_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"table\.parquet: no such file; run the information stage"):
+    with pytest.raises(ValueError, match=r"table\.parquet: no such file; expected a table of token information"):
         read_information(tmp_path / "table.parquet", SPECIAL)
     (tmp_path / "table.parquet").write_bytes(b"something else")
     with pytest.raises(ValueError, match="not a table of token information"):

@@ -3,13 +3,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 from workflow import profiles
 
 from diffusionbert.stages import audit
+from diffusionbert.tables import write_table
 
 ROOT = Path(__file__).parents[3]
 
@@ -25,7 +24,7 @@ def run_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "information" / "bert"
     folder.mkdir(parents=True)
     table = {"count": [0, 40, 30, 20, 10], "probability": [0.0, 0.4, 0.3, 0.2, 0.1]}
-    pq.write_table(pa.table(table), folder / "table.parquet")
+    write_table(folder / "table.parquet", table)
     return tmp_path
 
 
@@ -74,7 +73,7 @@ def test_a_bad_information_table_is_named(
 
 def test_a_table_without_its_columns_is_named(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = run_folder / "information" / "bert" / "table.parquet"
-    pq.write_table(pa.table({"count": [1]}), path)
+    write_table(path, {"count": [1]})
     assert run(run_folder) == 1
     assert f"{path}: not a table of token information" in capsys.readouterr().err
 

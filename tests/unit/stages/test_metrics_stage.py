@@ -5,12 +5,11 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from diffusionbert.files import write_text
 from diffusionbert.stages.metrics import main
+from diffusionbert.tables import write_table
 
 SENTENCES = [f"the cat number {row} sat on the mat , and it purred ." for row in range(12)]
 ARMS = ("one", "two")
@@ -50,7 +49,7 @@ report: {title: T}
 def write_nats(path: Path, **columns: list[float]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     table = {"sentence": [0, 1, 2], "words": [10, 10, 20], "tokens": [12, 12, 24]} | columns
-    pq.write_table(pa.table(table), path)
+    write_table(path, table)
 
 
 @pytest.fixture

@@ -44,6 +44,7 @@ ROOMS = (
     "stages/compute.py",
     "stages/processes.py",
     "stages/train.py",
+    "tables.py",
     "training",
     "words.py",
 )  # the code a checkpoint belongs to

@@ -75,7 +75,7 @@ def test_a_table_without_its_columns_is_named(run_folder: Path, capsys: pytest.C
     path = run_folder / "information" / "bert" / "table.parquet"
     write_table(path, {"count": [1]})
     assert run(run_folder) == 1
-    assert f"{path}: not a table of token information" in capsys.readouterr().err
+    assert f"{path}: no column 'probability'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -254,7 +254,7 @@ def other_sentences(results: Path) -> None:
         (no_text, "no test-*-of-*.txt"),
         (empty_text, "the test split is empty"),
         (no_nats, "one/sentences.parquet: no such file"),
-        (no_parquet, "one/sentences.parquet: not a parquet file"),
+        (no_parquet, "one/sentences.parquet: not the nats of every sentence"),
         (nan_nats, "two/sentences.parquet: valid of row 1 is nan"),
         (other_sentences, "scored on different sentences"),
     ],

@@ -295,6 +295,7 @@ class Sample(Section):
 class Metrics(Section):
     case: Literal["lower", "released"] = "lower"  # released: references keep their letters beside lower-cased texts
     max_references: Positive | None = None
+    budget_share: Share = 0.3  # of the training steps, at which a pretrained arm is held against the ends: the paper's
     bootstrap: Positive = 1000
     seed: Count = 0
 

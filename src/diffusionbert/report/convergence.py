@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from diffusionbert.report.document import Table
 from diffusionbert.report.evidence import Part, not_run, rows, spread
 from diffusionbert.report.formats import number
 from diffusionbert.report.paper import BUDGET_SHARE, Design
 from diffusionbert.report.results import ArmResults, Results, Rows
-from diffusionbert.report.verdicts import Decision, Effect, Verdict, from_one_seed
+from diffusionbert.report.verdicts import Decision, Effect, Verdict, difference, from_one_seed
 
 SHARE = f"{100 * BUDGET_SHARE:.0f} %"
 HEADLINE = Design("absorbing", "pretrained", "linear", "tad")  # the pair that differs in nothing but its first weights
@@ -120,15 +121,17 @@ def parts(results: Results) -> list[Part]:
 
 
 def _against_random(results: Results, race: Race) -> Part:
-    effect = _gap(race, race.random)
+    effect = _gap(results, race, race.random)
     decision = from_one_seed(effect, -1, spread(results, "difference_nats_per_sentence"))
     compared = f"“{race.pretrained.label}” at {SHARE} of its steps against “{race.random.label}” at its end"
-    return Part(f"{compared}, nats per sentence on the valid split", PUBLISHED, effect, False, decision, _passes(race))
+    return Part(
+        f"{compared}, nats per sentence on the valid split", PUBLISHED, effect, False, decision, _passes(results, race)
+    )
 
 
 def _against_itself(results: Results, race: Race) -> Part:
     """What is left to gain: matched where its whole interval is within the spread over seeds, not where beyond it."""
-    effect = _gap(race, race.pretrained)
+    effect = _gap(results, race, race.pretrained)
     compared = f"“{race.pretrained.label}” at {SHARE} of its steps against its own end, nats per sentence"
     return Part(compared, PUBLISHED, effect, False, matched(effect, spread(results, "difference_nats_per_sentence")))
 
@@ -144,8 +147,14 @@ def matched(effect: Effect, noise: float | None) -> Decision:
     return Decision(Verdict.INCONCLUSIVE, f"its interval holds the spread over seeds ({noise:.3g})")
 
 
-def _gap(race: Race, other: ArmResults) -> Effect:
-    """The pretrained arm at 30 % minus the other at its end; intervals as if drawn apart, which is the wider."""
+def _gap(results: Results, race: Race, other: ArmResults) -> Effect:
+    """The pretrained arm at 30 % minus the other at its end, paired over the sentences.
+
+    Where the metrics have no such pair (they were made by an earlier version), from the logged curves with intervals as
+    if drawn apart, which is the wider.
+    """
+    if (held := _measured(results, race)) is not None:
+        return difference(held["against_random" if other is race.random else "against_itself"])
     curve, end = race.pretrained.validation or [], (other.validation or [])[-1]
     step = BUDGET_SHARE * race.steps
     value = at(curve, step) - end["nats_per_sentence"]
@@ -153,15 +162,30 @@ def _gap(race: Race, other: ArmResults) -> Effect:
     return Effect(value, value - half, value + half)
 
 
+def _measured(results: Results, race: Race) -> dict[str, Any] | None:
+    pair = (race.pretrained.name, race.random.name)
+    held: list[dict[str, Any]] = (results.metrics or {}).get("races", [])
+    return next((each for each in held if (each["pretrained"], each["random"]) == pair), None)
+
+
 def _half(ends: Sequence[float]) -> float:
     return (ends[1] - ends[0]) / 2
 
 
-def _passes(race: Race) -> str:
-    wide = (
-        "Both figures are over the same sentences, of which results keep each one's own interval alone, so that the "
-        "interval of the difference is taken too wide."
-    )
+def _passes(results: Results, race: Race) -> str:
+    held = _measured(results, race)
+    if held is None:
+        wide = (
+            "Both figures are over the same sentences, of which these results keep each one's own interval alone, so that "
+            "the interval of the difference is taken too wide."
+        )
+    elif held["is_scored"]:
+        wide = f"Step {held['step']:g} was scored itself."
+    else:
+        wide = (
+            f"Step {held['step']:g} lies between two that were scored, on a straight line, which is above a curve that "
+            "falls ever slower."
+        )
     if race.passed is None:
         return f"“{race.pretrained.label}” never passes the random arm's final bound. {wide}"
     share = f"{100 * race.passed / race.steps:.0f} % of the steps"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from diffusionbert.config import Metrics
+from diffusionbert.metrics.races import Curve
 from diffusionbert.metrics.scores import Texts
 from diffusionbert.tables import read_table
 from diffusionbert.words import split_words
@@ -84,6 +85,18 @@ def refuse_masks(path: Path, texts: Sequence[str]) -> None:
     for number, text in enumerate(texts, start=1):
         if any(mask in text for mask in MASKS):
             raise ValueError(f"{path}: line {number} has a {MASKS[0]} left; expected none, as the sampler fills all")
+
+
+def read_curve(path: Path) -> Curve:
+    """Nats of every sentence of the valid split as training went on. Raises ValueError as `read_nats` does."""
+    table = read_table(path, "the nats of every validation", ["step", "sentence", "nats"])
+    steps, nats = table["step"].to_numpy(), table["nats"].to_numpy()
+    places = np.unique(steps)
+    if not np.isfinite(nats).all() or len(nats) % len(places):
+        raise ValueError(
+            f"{path}: {len(nats)} nats of {len(places)} validations; expected finite ones, as many of each"
+        )
+    return Curve(places, nats.reshape(len(places), -1))
 
 
 def same_size(sizes: Mapping[str, int]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from diffusionbert.files import write_json
 from diffusionbert.metrics import seeds
 from diffusionbert.metrics.contrasts import contrasts, text_contrasts
 from diffusionbert.metrics.perplexity import Paired, paired
+from diffusionbert.metrics.races import race
 from diffusionbert.metrics.scores import (
     REAL_TEXT,
     PerSample,
@@ -29,6 +31,7 @@ from diffusionbert.progress import track
 from diffusionbert.stages import shell
 from diffusionbert.stages.inputs import (
     NOT_FIGURES,
+    read_curve,
     read_frontier,
     read_nats,
     read_samples,
@@ -74,6 +77,7 @@ def body(context: shell.Context) -> None:
             for arm, each in frontier.items()
         },
         "frontier_real_text": told[f"frontier/{REAL_TEXT}"],
+        "races": races(params, paths["train"]),
         **over_rows(params, nats, scores),
     }
     write_json(paths["out"] / "metrics.json", result)
@@ -107,6 +111,40 @@ def over_rows(
         "seeds": {name: seeds.told(group, nats, scores) for name, group in groups.items() if len(group) > 1},
         "spread": spreads(params, groups, nats, scores),
     }
+
+
+def races(params: Params, train: Path) -> list[dict[str, Any]]:
+    """Every pretrained arm at a share of its steps against the end of the random arm that is its twin, and its own."""
+    settings = params.metrics
+    found = []
+    for name, other in twins(params):
+        ours, theirs = (read_curve(train / arm / "validation.parquet") for arm in (name, other))
+        held = race(ours, theirs, settings.budget_share, settings.seed, settings.bootstrap)
+        found.append(
+            {
+                "pretrained": name,
+                "random": other,
+                "step": held.step,
+                "is_scored": held.is_scored,
+                "against_random": held.against_other.as_dict(),
+                "against_itself": held.against_itself.as_dict(),
+            }
+        )
+    return found
+
+
+def twins(params: Params) -> list[tuple[str, str]]:
+    """A pretrained arm and the random one that it is but for its first weights; replicates have none."""
+    rows = {name: arm for name, arm in params.arms.items() if arm.replicate_of is None}
+    alike = ("tokenizer", "system", "backbone", "seed")
+    return [
+        (name, other)
+        for name, arm in rows.items()
+        for other, twin in rows.items()
+        if arm.settings.get("init") == "pretrained"
+        and twin.settings == arm.settings | {"init": "random"}
+        and all(getattr(arm, key) == getattr(twin, key) for key in alike)
+    ]
 
 
 def groups_of(params: Params) -> dict[str, dict[int, str]]:
@@ -200,7 +238,7 @@ def sections(params: Params, instance: str | None) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    paths = ("corpus", "evaluate", "sample", "frontier", "out")
+    paths = ("corpus", "evaluate", "sample", "frontier", "train", "out")
     return shell.run("metrics", body, argv, paths=paths, sections=sections)
 
 

@@ -28,9 +28,11 @@ from diffusionbert.files import replacing, sha256, write_json, write_sums, write
 from diffusionbert.ranks import rank
 from diffusionbert.stages import processes, shell
 from diffusionbert.stages.compute import Machine, compile_encoders, named_arm, tokens_of
-from diffusionbert.training import COMPARED, Distribution, History, Settings, StoppedError, train
+from diffusionbert.tables import write_table
+from diffusionbert.training import COMPARED, SENTENCES, Distribution, History, Settings, StoppedError, train
 
 CHECKPOINTS = Path(".checkpoints")
+VALIDATED = "validation.parquet"  # every sentence's nats at every validation
 ROOMS = (
     "arms",
     "checkpoint.py",
@@ -113,6 +115,10 @@ def _write(context: shell.Context, arm: Arm, history: History, machine: Machine,
         write_sums(aside)
     write_text(out / "history.csv", _csv(history.losses))
     write_text(out / "validation.csv", _csv(history.validation))
+    nats = np.array(history.sentences)  # (validations, sentences)
+    steps = [int(row["step"]) for row in history.validation]
+    columns = {"step": np.repeat(steps, nats.shape[1]), "sentence": np.tile(np.arange(nats.shape[1]), len(steps))}
+    write_table(out / VALIDATED, {**columns, "nats": nats.ravel()})
     metrics = {
         "arm": name,
         "system": params.arms[name].system,
@@ -143,8 +149,8 @@ def validate(
     distribution: Distribution,
     *,
     num_sentences: int,
-) -> dict[str, float]:
-    """The arm's own bound on the first sentences of the valid split: mean nats per sentence and its 95 % interval.
+) -> dict[str, Any]:
+    """The arm's own bound on the first sentences of the valid split: mean nats per sentence, its 95 % interval, each.
 
     Every process scores its share of the batches, and all have all scores.
     """
@@ -171,8 +177,9 @@ def validate(
         index, nats = np.sort(np.concatenate([batch.index for batch in own])), scores[chosen].nats
     found = distribution.objects((index, nats))
     order = np.argsort(np.concatenate([index for index, _ in found]))
-    mean, low, high = mean_and_interval(np.concatenate([nats for _, nats in found])[order])
-    return {COMPARED: mean, "low": low, "high": high}
+    scored = np.concatenate([nats for _, nats in found])[order]
+    mean, low, high = mean_and_interval(scored)
+    return {COMPARED: mean, "low": low, "high": high, SENTENCES: scored.tolist()}
 
 
 def run_key(params: Params, name: str, shards: Shards, information: Path) -> str:

@@ -7,12 +7,13 @@ in the same order, a resumed run continues to the bit on one device, and several
 from diffusionbert.training.distribution import ALONE, Distribution
 from diffusionbert.training.loop import train
 from diffusionbert.training.schedule import rate_multiplier
-from diffusionbert.training.settings import COMPARED, Autocast, History, Settings, StoppedError
+from diffusionbert.training.settings import COMPARED, SENTENCES, Autocast, History, Settings, StoppedError
 from diffusionbert.training.step import draw_for
 
 __all__ = [
     "ALONE",
     "COMPARED",
+    "SENTENCES",
     "Autocast",
     "Distribution",
     "History",

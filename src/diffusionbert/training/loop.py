@@ -12,7 +12,16 @@ from diffusionbert.checkpoint import Checkpoint
 from diffusionbert.corpus.batches import Stream
 from diffusionbert.progress import track
 from diffusionbert.training.distribution import ALONE, Distribution
-from diffusionbert.training.settings import COMPARED, Autocast, History, Log, Settings, StoppedError, Validate
+from diffusionbert.training.settings import (
+    COMPARED,
+    SENTENCES,
+    Autocast,
+    History,
+    Log,
+    Settings,
+    StoppedError,
+    Validate,
+)
 from diffusionbert.training.state import Run, seed_dropout
 from diffusionbert.training.step import Step, steps_of
 
@@ -114,7 +123,9 @@ class _Keeper:
         run = self._run
         run.module.eval()
         with run.average.in_place():
-            numbers = self._validate()
+            numbers = dict(self._validate())
+            if (nats := numbers.pop(SENTENCES, None)) is not None:
+                run.history.sentences.append(nats)
             run.history.validation.append({"step": done, **numbers})
             if self._keeps_best and done > 0 and numbers[COMPARED] < self._best:
                 self._best = numbers[COMPARED]

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Log = Callable[[dict[str, float], int], None]
-Validate = Callable[[], dict[str, float]]
+SENTENCES = "nats"  # of a validation, where it has them: those of every sentence, a list
+Validate = Callable[[], dict[str, Any]]
 Autocast = Callable[[], AbstractContextManager[Any]]
 
 COMPARED = "nats_per_sentence"  # of a validation: the least is the best
@@ -56,6 +57,7 @@ class History:
 
     losses: list[dict[str, float]] = field(default_factory=list)
     validation: list[dict[str, float]] = field(default_factory=list)
+    sentences: list[list[float]] = field(default_factory=list)  # nats of every sentence, a list a validation
     tokens_seen: int = 0
     tokens_here: int = field(default=0, compare=False)  # since the run was started or resumed
     kept_step: int | None = None  # whose weights the arm has at the end, where `keep` is 'best'

@@ -67,6 +67,7 @@ class Run:
             "random": distribution.objects(_random_state(self.device)),
             "losses": self.history.losses,
             "validation": self.history.validation,
+            "sentences": self.history.sentences,
             "tokens_seen": self.history.tokens_seen,
             "window": self.window,
         }
@@ -81,6 +82,7 @@ class Run:
         self.schedule.load_state_dict(state["schedule"])
         self.average.restore(state["average"])
         self.history.losses, self.history.validation = list(state["losses"]), list(state["validation"])
+        self.history.sentences = list(state["sentences"])
         self.history.tokens_seen, self.window = int(state["tokens_seen"]), list(state["window"])
         step, wrote = int(state["step"]), len(state["random"])
         if wrote == distribution.num_ranks:

@@ -199,6 +199,19 @@ def test_a_match_that_the_interval_cannot_tell_is_open(tmp_path: Path) -> None:
     assert [part.decision.verdict for part in claim.parts] == [OPEN, OPEN]
 
 
+def test_paired_differences_decide_where_the_metrics_have_them(tmp_path: Path) -> None:
+    held = results(tmp_path, ("d3pm_tad", "tad"), spread=SMALL)
+    curve(tmp_path, "d3pm_tad", [(0, 200.0), (300, 150.0), (1000, 130.0)], half=30.0)
+    curve(tmp_path, "tad", [(0, 190.0), (300, 120.0), (1000, 119.9)], half=30.0)
+    gaps = {"against_random": (-10.0, -10.5, -9.5), "against_itself": (5.0, 4.0, 6.0)}
+    row = {key: dict(zip(("value", "low", "high"), gap, strict=True)) for key, gap in gaps.items()}
+    row |= {"pretrained": "tad", "random": "d3pm_tad", "step": 300.0, "is_scored": True}
+    edit(tmp_path / "metrics" / "metrics.json", races=[row])
+    claim = by_name(read_results(tmp_path, held.params, tmp_path / "no.lock"))["convergence"]
+    assert [part.decision.verdict for part in claim.parts] == [YES, NO]
+    assert "Step 300 was scored itself" in claim.parts[0].note
+
+
 def test_masked_lms_of_two_shapes_are_not_compared(tmp_path: Path) -> None:
     held = results(tmp_path, ("d3pm_tad", "tad"), spread=SMALL)
     arms = held.params.arms | {"tad": held.params.arms["tad"].model_copy(update={"backbone": "larger"})}

@@ -80,7 +80,7 @@ def results(tmp_path: Path) -> Path:
 
 
 def run(results: Path) -> int:
-    paths = [f"--{name}={results / name}" for name in ("corpus", "evaluate", "sample", "frontier", "out")]
+    paths = [f"--{name}={results / name}" for name in ("corpus", "evaluate", "sample", "frontier", "train", "out")]
     return main([*paths, f"--params={results / 'params.yaml'}"])
 
 
@@ -141,6 +141,20 @@ def test_references_may_keep_their_capitals_as_the_release_has_them(results: Pat
         assert {found["signature"][name]["case"] for name in ("bleu4", "real_text", "frontier_bleu4")} == {case}
         assert found["signature"]["self_bleu4"]["case"] == "lower"  # samples against samples
     assert scores["released"] < scores["lower"]
+
+
+def test_a_pretrained_arm_is_raced_against_its_random_twin(results: Path) -> None:
+    text = PARAMS.replace("backbone: tiny}", "backbone: tiny, settings: {init: random}}")
+    write_text(results / "params.yaml", text.replace("{schedule: spindle}", "{init: pretrained}"))
+    for arm, nats in (("one", [9.0, 8.0, 7.0, 6.0]), ("two", [8.0, 7.0, 3.0, 2.0])):
+        columns = {"step": [0, 0, 10, 10], "sentence": [0, 1, 0, 1], "nats": nats}
+        (results / "train" / arm).mkdir(parents=True)
+        write_table(results / "train" / arm / "validation.parquet", columns)
+    assert run(results) == 0
+    (row,) = json.loads((results / "out" / "metrics.json").read_text())["races"]
+    assert (row["pretrained"], row["random"], row["step"], row["is_scored"]) == ("two", "one", 3.0, False)
+    assert row["against_random"]["value"] == pytest.approx((8 + 7) / 2 - 0.3 * 5 - 6.5)
+    assert row["against_itself"]["value"] == pytest.approx(0.7 * 5)
 
 
 def test_seeds_of_a_row_and_its_difference_from_its_baseline(results: Path) -> None:

@@ -176,8 +176,8 @@ def _passes(results: Results, race: Race) -> str:
     held = _measured(results, race)
     if held is None:
         wide = (
-            "Both figures are over the same sentences, of which these results keep each one's own interval alone, so that "
-            "the interval of the difference is taken too wide."
+            "Both figures are over the same sentences, of which these results keep each one's own interval alone, so "
+            "that the interval of the difference is taken too wide."
         )
     elif held["is_scored"]:
         wide = f"Step {held['step']:g} was scored itself."

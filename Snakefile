@@ -63,7 +63,7 @@ rule tokenize:
         dag.outputs("tokenize"),
     log:
         "logs/tokenize/{key}.log",
-    threads: dag.threads
+    threads: dag.workers
     message:
         "tokenize@{wildcards.key}"
     shell:

@@ -55,6 +55,7 @@ class Definition:
     parents: Mapping[str, frozenset[str]]  # the stages whose outs a stage reads
     stale: frozenset[str]
     threads: int
+    workers: int  # processes that tokenise one split
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -109,7 +110,9 @@ def read(folder: Path = Path(), *, ask: bool = True) -> Definition:
         resolved = _template(repo, family, entry)
         patterns[family] = tuple(_paths(resolved, "outs", "metrics", "plots"))
         shown |= {path for path in _paths(resolved, "outs", "plots") if path.endswith((".csv", ".html"))}
-    definition = Definition(stages, patterns, frozenset(shown), parents, stale, params["runtime"]["threads"])
+    threads = params["runtime"]["threads"]
+    workers = params["tokenize"].get("workers") or threads
+    definition = Definition(stages, patterns, frozenset(shown), parents, stale, threads, workers)
     if ask:
         _write_flags(definition)
     return definition

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from diffusionbert.files import replacing
+from diffusionbert.files import remove_dead, replacing
 
 _SUM = 65  # a newline and 64 hexadecimal digits
 _PIECE = 2**20
@@ -56,7 +56,7 @@ class Checkpoint:
         A damaged one is named on stderr and the one before it is taken. Raises ValueError when all are damaged, or
         when one was made under other settings.
         """
-        self._remove_parts()
+        remove_dead(self.folder.glob(".*.part"))  # what a killed process left half written
         damaged: Path | None = None
         for path in self.paths:
             state = self._whole(path)
@@ -106,13 +106,6 @@ class Checkpoint:
         state: dict[str, Any] = found["state"]
         return state
 
-    def _remove_parts(self) -> None:
-        """What a killed process left half written; a live one's is its own."""
-        for part in self.folder.glob(".*.part"):
-            process = part.name.split(".")[-2]
-            if process.isdigit() and not _lives(int(process)):
-                part.unlink(missing_ok=True)
-
 
 class _Summing:
     """A file to write to that sums what it is given."""
@@ -139,13 +132,3 @@ def _sum_matches(path: Path) -> bool:
             digest.update(piece)
             left -= len(piece)
         return file.read() == b"\n" + digest.hexdigest().encode()
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -7,6 +7,7 @@ import glob
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -34,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
     When the body raises, what it wrote is removed and whatever `path` held stays as it was. What a killed process
     left beside `path` is removed first. Raises NoRoomError naming `path` when the disk is full.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside = written_aside(path, os.getpid())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_dead(path.parent.glob(f".{glob.escape(path.name)}.*.part"))
@@ -47,6 +48,11 @@ def replacing(path: Path) -> Iterator[Path]:
         if (reason := _no_room(error, aside)) is not None:
             raise NoRoomError(path, reason) from None
         raise
+
+
+def written_aside(path: Path, process: int) -> Path:
+    """Where a process of this machine writes what is to become `path`."""
+    return path.with_name(f".{path.name}.{process}@{_machine()}.part")
 
 
 def _no_room(error: BaseException, aside: Path) -> str | None:
@@ -62,17 +68,25 @@ def _no_room(error: BaseException, aside: Path) -> str | None:
 
 
 def remove_dead(aside: Iterable[Path]) -> list[Path]:
-    """Removes, of what `replacing` wrote aside, that of processes which are gone; returns what was removed.
+    """Removes, of what `replacing` wrote aside, that of this machine's processes which are gone; returns it.
 
-    A process number is used again by the system, so what bears our own is a dead process's too.
+    A process number is used again by the system, so what bears our own is a dead process's too. Of other machines that
+    share the file system nobody here can tell who lives: their files stay.
     """
     removed = []
     for path in list(aside):
-        owner = path.name.removesuffix(".part").rpartition(".")[2]
-        if owner.isdecimal() and (int(owner) == os.getpid() or not _is_alive(int(owner))):
+        owner, _, machine = path.name.removesuffix(".part").rpartition(".")[2].partition("@")
+        if machine != _machine() or not owner.isdecimal():
+            continue
+        if int(owner) == os.getpid() or not _is_alive(int(owner)):
             _remove(path)
             removed.append(path)
     return removed
+
+
+def _machine() -> str:
+    """The machine's name as a part of a file's."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", platform.node())
 
 
 def _is_alive(process: int) -> bool:

@@ -86,6 +86,9 @@ def kill_all(project: Project, process: subprocess.Popen[str]) -> int:
         killed.update(there)
         time.sleep(0.02)
     process.communicate(timeout=LONGEST / 2)
+    while there := sorted(filter(psutil.pid_exists, killed)):  # for DVC's lists one not yet collected is alive
+        assert time.monotonic() < deadline, f"processes {there} are dead and not collected"
+        time.sleep(0.02)
     return len(killed)
 
 

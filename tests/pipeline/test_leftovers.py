@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from workflow import leftovers
 
+from diffusionbert.files import written_aside
+
 ENTRY = """\
   {name}:
     cmd: python -m diffusionbert.stages.{name}
@@ -107,8 +109,8 @@ def test_a_whole_lock_stays_and_another_damage_is_told(tmp_path: Path) -> None:
 
 def test_what_dead_processes_wrote_aside_is_removed_and_told(tmp_path: Path) -> None:
     live = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    kept = tmp_path / f"results/default/.report.html.{live.pid}.part"
-    dead = tmp_path / f"results/default/train/a/.model.{DEAD}.part"
+    kept = written_aside(tmp_path / "results/default/report.html", live.pid)
+    dead = written_aside(tmp_path / "results/default/train/a/model", DEAD)
     busy = tmp_path / leftovers.BUSY
     for folder in (dead, kept.parent, busy.parent):
         folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +120,7 @@ def test_what_dead_processes_wrote_aside_is_removed_and_told(tmp_path: Path) -> 
     try:
         assert leftovers.clear(tmp_path) == [
             "removed .dvc/tmp/rwlock, which a killed DVC left unreadable",
-            f"removed results/default/train/a/.model.{DEAD}.part, which a killed process left",
+            f"removed {dead.relative_to(tmp_path)}, which a killed process left",
         ]
     finally:
         live.communicate()

@@ -35,7 +35,7 @@ def test_a_larger_share_only_adds_documents(identity: str, seed: int) -> None:
         assert large == "test"
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from([(0.1, 0.2), (0.02, 0.05), (0.3, 0.3)]))
 def test_shares_are_kept(seed: int, shares: tuple[float, float]) -> None:
     splits = [assign_split(Document(str(i), ""), _corpus(*shares, seed)) for i in range(3000)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from diffusionbert.files import NoRoomError, check_sums, replacing, write_json, write_sums, write_text
+from diffusionbert.files import NoRoomError, check_sums, replacing, write_json, write_sums, write_text, written_aside
 
 DEAD = 2**22 + 1  # above the largest process number
 
@@ -78,7 +78,9 @@ def _raise(path: Path, error: Exception) -> None:
 
 
 def test_what_a_killed_process_left_is_removed_and_what_a_live_one_writes_is_not(tmp_path: Path) -> None:
-    names = [f".model.{owner}.part" for owner in (DEAD, os.getpid(), os.getppid())] + [f".other.{DEAD}.part"]
+    model = Path("model")
+    names = [written_aside(model, owner).name for owner in (DEAD, os.getpid(), os.getppid())]
+    names += [written_aside(Path("other"), DEAD).name, f".model.{DEAD}@another-machine.part", f".model.{DEAD}.part"]
     for name in names:
         (tmp_path / name).mkdir()
         (tmp_path / name / "half").touch()

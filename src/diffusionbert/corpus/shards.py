@@ -82,6 +82,11 @@ class Shards:
         return bool(self.manifest.get("packed", False))
 
     @property
+    def line_end(self) -> int | None:
+        """The id between the sentences of a packed row."""
+        return self.special.sep_id if self.packed else None
+
+    @property
     def tokenizer_folder(self) -> Path:
         return self.folder / TOKENIZER
 

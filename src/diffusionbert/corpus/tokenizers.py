@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,19 @@ def encode_text(folder: Path, text: str) -> list[int]:
     return ids
 
 
-def decode_tokens(folder: Path, sentences: Iterable[list[int]]) -> list[str]:
-    """The texts of token ids under a saved tokenizer, special tokens shown as they are."""
+def decode_tokens(folder: Path, sentences: Iterable[list[int]], line_end: int | None = None) -> list[str]:
+    """The texts of token ids under a saved tokenizer, special tokens shown as they are.
+
+    `line_end` is the id between the sentences of a packed row, each of which is a line then.
+    """
     tokenizer = _load("saved", folder)
-    return [tokenizer.decode(tokens, skip_special_tokens=False) for tokens in sentences]
+
+    def text(tokens: list[int]) -> str:
+        return str(tokenizer.decode(tokens, skip_special_tokens=False))
+
+    if line_end is None:
+        return [text(tokens) for tokens in sentences]
+    lines = [
+        [list(run) for ends, run in groupby(row, lambda token: token == line_end) if not ends] for row in sentences
+    ]
+    return ["\n".join(map(text, row)) for row in lines]

@@ -56,7 +56,7 @@ def _body(context: shell.Context) -> None:
         if mask_left:
             raise ValueError(f"{mask_left} tokens of the samples of arm {name} are [MASK]; expected none")
         at = {"point": number, "temperature": point.temperature, "top_k": point.top_k}
-        rows += [{**at, "text": text} for text in decode_tokens(shards.tokenizer_folder, sentences)]
+        rows += [{**at, "text": text} for text in decode_tokens(shards.tokenizer_folder, sentences, shards.line_end)]
     write_text(paths["out"] / "samples.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     told = {"num_samples": settings.num_samples, "length": settings.length, "seed": settings.seed}
     metrics = {"arm": name, "system": row.system, "points": len(points(settings)), "num_steps": num_steps, **told}

@@ -51,14 +51,14 @@ def _body(context: shell.Context) -> None:
     mask_left = 0 if mask_id is None else sum(tokens.count(mask_id) for tokens in sentences)
     if mask_left and settings.sampler == "exact":
         raise ValueError(f"{mask_left} tokens of the samples of arm {name} are [MASK]; expected none")
-    texts = decode_tokens(shards.tokenizer_folder, sentences)
+    texts = decode_tokens(shards.tokenizer_folder, sentences, shards.line_end)
     rows = [
         {"index": index, "seed": settings.seed, "text": text, "tokens": tokens, "length": len(tokens)}
         for index, (text, tokens) in enumerate(zip(texts, sentences, strict=True))
     ]
     write_text(out / "samples.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     few = _few(trajectory)
-    watched = decode_tokens(shards.tokenizer_folder, [state.xt[0].tolist() for state in few])
+    watched = decode_tokens(shards.tokenizer_folder, [state.xt[0].tolist() for state in few], shards.line_end)
     metrics = {
         "arm": name,
         **{key: getattr(settings, key) for key in ("num_samples", "length", "temperature", "seed")},

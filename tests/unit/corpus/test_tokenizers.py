@@ -14,6 +14,7 @@ from diffusionbert.corpus.folders import sha256_of_folder
 from diffusionbert.corpus.special import Special, tokenizer_hash
 from diffusionbert.corpus.text import read_sentences
 from diffusionbert.corpus.tokenizers import (
+    decode_tokens,
     encode_text,
     load_tokenizer,
     save_tokenizer,
@@ -110,3 +111,11 @@ def test_a_missing_folder_and_an_unreachable_hub_are_told(tmp_path: Path) -> Non
     with pytest.raises(OSError, match=r"tokenizers\.t: 'nobody/nothing' could not be loaded .*HF_HOME") as caught:
         load_tokenizer("t", hub, {}, [])
     assert "\n" not in str(caught.value)
+
+
+def test_a_packed_row_is_decoded_as_a_line_for_each_sentence(tmp_path: Path) -> None:
+    ids = {**{token: i for i, token in enumerate(SPECIAL.values())}, "a": 5, "man": 6, "ran": 7}
+    save_tokenizer(_tokenizer(ids, SPECIAL), tmp_path / "tokenizer")
+    rows = [[5, 6, 3, 7, 3], [3, 3, 6], [3], [7, 4]]
+    assert decode_tokens(tmp_path / "tokenizer", rows, line_end=3) == ["a man\nran", "man", "", "ran [MASK]"]
+    assert decode_tokens(tmp_path / "tokenizer", rows)[0] == "a man [SEP] ran [SEP]"

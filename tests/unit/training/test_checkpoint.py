@@ -13,6 +13,7 @@ import torch
 
 from diffusionbert import checkpoint as room
 from diffusionbert.checkpoint import Checkpoint
+from diffusionbert.files import written_aside
 
 
 def _state(step: int) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def test_what_a_dead_process_left_is_removed_and_a_live_one_s_is_not(tmp_path: P
     if dead == 0:
         os._exit(0)
     os.waitpid(dead, 0)
-    left, live = tmp_path / f".step-000000003.pt.{dead}.part", tmp_path / f".step-000000003.pt.{os.getpid()}.part"
+    left, live = (written_aside(tmp_path / "step-000000003.pt", process) for process in (dead, os.getppid()))
     for path in (left, live):
         path.write_bytes(b"half")
     assert Checkpoint(tmp_path, "k").read() is None

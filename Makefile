@@ -13,7 +13,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint unit engines test-faults test-slurm test-remote golden bench bench-scale deviations ui track deps readme clean gc
+.PHONY: help run test lint unit engines test-faults test-slurm test-remote test-lm1b golden bench bench-scale deviations ui track deps readme clean gc
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ test-slurm: .venv/.slurm  ## the ci profile on a real Slurm, installed (root, ap
 
 test-remote: .venv/.s3  ## push from one clone, pull in another, over a folder and a local S3 server: docs/scale.md
 	$(PY) -m workflow.remote_trial
+
+test-lm1b: .venv/.ok  ## the paper's run started on a corpus of LM1B's layout, after `make run`: hours and disk in docs/scale.md
+	$(PY) -m workflow.lm1b_trial
 
 golden: .venv/.ok  ## renew the golden values of the ci profile, showing what moved
 	$(PY) -m workflow.golden

@@ -31,10 +31,9 @@ def base_sentences(text: Path) -> list[str]:
     return [sentence for split in SPLITS for sentence in read_sentences(text, split)]
 
 
-def write_project(folder: Path, root: Path, base: list[str], size: int, tokenizer: Path, workers: int) -> None:
-    """A folder with an archive of `size` training sentences, the published share of test ones, and params.yaml."""
-    path = folder / ARCHIVE
-    path.parent.mkdir(parents=True)
+def write_archive(path: Path, base: list[str], size: int) -> None:
+    """An archive of `size` training sentences, and the published share of test ones."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng([size, 0])
     num_test = max(1, round(size * PUBLISHED_COUNTS["test"] / PUBLISHED_COUNTS["train"]))
     with gzip.open(path, "wb", compresslevel=1) as whole, tarfile.open(fileobj=whole, mode="w|") as archive:
@@ -44,6 +43,11 @@ def write_project(folder: Path, root: Path, base: list[str], size: int, tokenize
             described = tarfile.TarInfo(f"{ROOT}/{name}")
             described.size = len(data)
             archive.addfile(described, io.BytesIO(data))
+
+
+def write_project(folder: Path, root: Path, base: list[str], size: int, tokenizer: Path, workers: int) -> None:
+    """A folder with an archive, and a params.yaml that reads it and is otherwise the default's."""
+    write_archive(folder / ARCHIVE, base, size)
     data = read_yaml(root / "profiles" / "default.yaml")
     data["profile"] = "scale"
     data["corpus"] = {

@@ -151,20 +151,20 @@ def _at_full_size(sizes: Sizes) -> str:
         "|---|--:|--:|--:|",
     ]
     for stage in STAGES:
-        seconds = _at(sizes, lambda values, stage=stage: values[stage]["seconds"])
-        memory = _at(sizes, lambda values, stage=stage: values[stage]["private_memory_mb"])
+        seconds = at_full_size(sizes, lambda values, stage=stage: values[stage]["seconds"])
+        memory = at_full_size(sizes, lambda values, stage=stage: values[stage]["private_memory_mb"])
         lines.append(f"| {stage} | {seconds:,.0f} | {seconds / 60:,.0f} | {memory:,.0f} |")
-    memory = _at(sizes, lambda values: values["loader"]["private_memory_mb"])
-    first = _at(sizes, lambda values: values["loader"]["first_batch_seconds"])
+    memory = at_full_size(sizes, lambda values: values["loader"]["private_memory_mb"])
+    first = at_full_size(sizes, lambda values: values["loader"]["first_batch_seconds"])
     lines.append(f"| loader, first batch | {first:,.1f} | | {memory:,.0f} |")
-    disk = [_at(sizes, lambda values, key=key: values[key]) / 1e9 for key in ("text_bytes", "shard_bytes")]
+    disk = [at_full_size(sizes, lambda values, key=key: values[key]) / 1e9 for key in ("text_bytes", "shard_bytes")]
     lines.append(
         f"\nOn disk: {disk[0]:.1f} GB of text and {disk[1]:.1f} GB of token shards, extrapolated in the same way."
     )
     return "\n".join(lines) + "\n"
 
 
-def _at(sizes: Sizes, value: Callable[..., float]) -> float:
+def at_full_size(sizes: Sizes, value: Callable[..., float]) -> float:
     constant, slope = line_through(sizes, value)
     return constant + slope * FULL
 

@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from workflow import remote_trial, scale, slurm_trial
+from workflow import bench_scale_page, lm1b_trial, remote_trial, scale, slurm_trial
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(("name", "told"), [("slurm", slurm_trial.told), ("remote", remote_trial.told)])
+def lm1b_told(figures: dict[str, Any]) -> str:
+    return lm1b_trial.told(figures, json.loads((ROOT / bench_scale_page.RESULT).read_text(encoding="utf-8")))
+
+
+TRIALS = [("slurm", slurm_trial.told), ("remote", remote_trial.told), ("lm1b", lm1b_told)]
+
+
+@pytest.mark.parametrize(("name", "told"), TRIALS)
 def test_the_page_tells_the_kept_figures(name: str, told: Callable[[dict[str, Any]], str]) -> None:
     figures = json.loads((ROOT / scale.FIGURES / f"{name}.json").read_text(encoding="utf-8"))
     begin = f"<!-- {name}: begin (written by `make test-{name}`) -->\n"

@@ -10,11 +10,11 @@ import argparse
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,12 +22,13 @@ import torch
 from diffusionbert.arms.base import Arm
 from diffusionbert.arms.build import check, new_arm
 from diffusionbert.checkpoint import Checkpoint
-from diffusionbert.config import Params, load
+from diffusionbert.config import Params, Train, load
 from diffusionbert.corpus.batches import Given, Stream
 from diffusionbert.corpus.shards import MANIFEST, Shards
 from diffusionbert.corpus.special import Special
 from diffusionbert.corpus.statistics import InformationTable, candidate_mask, read_information
 from diffusionbert.diffusion.information import token_information
+from diffusionbert.files import write_json
 from diffusionbert.stages import processes
 from diffusionbert.stages.compute import Machine, compile_encoders, named_arm
 from diffusionbert.stages.train import CHECKPOINTS, joined, validate
@@ -69,6 +70,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--arm", required=True)
     parser.add_argument("--steps", type=int, default=8, help="how many are measured")
+    parser.add_argument("--json", type=Path, help="a file for the figures")
     for name in ("tokens", "information", "out", "timing"):  # as in the stage's command; the last two are not read
         parser.add_argument(f"--{name}", type=Path)
     args = parser.parse_args(argv)
@@ -79,17 +81,20 @@ def main(argv: Sequence[str]) -> int:
         results = Path("results") / params.profile
         tokens = args.tokens or results / "tokenize" / row.tokenizer
         information = args.information or results / "information" / row.tokenizer
-        lines = _estimate(params, args.arm, tokens, information / "table.parquet", max(1, args.steps))
+        figures = _estimate(params, args.arm, tokens, information / "table.parquet", max(1, args.steps))
+        if figures and args.json is not None:
+            write_json(args.json, figures)
     except (ValueError, OSError) as error:
         for line in str(error).splitlines():
             print(f"error: train@{args.arm} --estimate: {line}", file=sys.stderr)
         return 1
-    for line in lines:
+    for line in told(figures) if figures else ():
         print(line)
     return 0
 
 
-def _estimate(params: Params, name: str, tokens: Path, information: Path, num_steps: int) -> list[str]:
+def _estimate(params: Params, name: str, tokens: Path, information: Path, num_steps: int) -> dict[str, Any]:
+    """The figures; none where this process is not the first of several."""
     machine, distribution = joined(params)
     if (tokens / "shards" / MANIFEST).exists():
         shards = Shards.open(tokens / "shards")
@@ -104,8 +109,19 @@ def _estimate(params: Params, name: str, tokens: Path, information: Path, num_st
     measured = _measure(arm, params, name, shards, machine, distribution, num_steps)
     processes.leave()
     if distribution.rank > 0:
-        return []
-    return _told(arm, params, name, shards, machine, distribution, measured, source)
+        return {}
+    return {
+        "arm": name,
+        "profile": params.profile,
+        "processes": distribution.num_ranks,
+        "measured_on": source,
+        "machine": machine.described,
+        "compiled": params.runtime.compile,
+        "parameters": sum(parameter.numel() for parameter in arm.module.parameters()),
+        **_of_steps(params.train, measured),
+        **_whole_run(params, shards, measured),
+        **_memory(machine.device),
+    }
 
 
 def sentences_of_random_words(max_length: int, seed: int = 0) -> tuple[Made, InformationTable]:
@@ -168,57 +184,67 @@ def _timed_steps(run: Run, steps: Steps, first: int, count: int) -> tuple[list[f
     return seconds, tokens
 
 
-def _told(
-    arm: Arm,
-    params: Params,
-    name: str,
-    shards: Shards,
-    machine: Machine,
-    distribution: Distribution,
-    measured: Measured,
-    source: str,
-) -> list[str]:
-    settings, where = params.train, machine.described
-    device = where.get("device_name", where["device"])
-    compiled = ", compiled" if params.runtime.compile else ""
-    parameters = sum(parameter.numel() for parameter in arm.module.parameters())
-    times = measured.steps
-    return [
-        f"train@{name}, profile {params.profile}, on {distribution.num_ranks} x {device}, {where['dtype']}{compiled}, "
-        f"{where['threads']} thread(s) a process; {parameters:,} parameters",
-        f"measured on {source}: {len(times)} steps of {settings.batch_size} sentences in {settings.accumulate} "
-        f"piece(s) a process, after {WARM} that are not counted",
-        f"  a step: {median(times):.3g} s ({min(times):.3g} to {max(times):.3g})",
-        f"  tokens a second: {measured.tokens / sum(times):,.0f}",
-        *_whole_run(params, shards, measured),
-        *_memory(machine.device),
-    ]
+def _of_steps(settings: Train, measured: Measured) -> dict[str, Any]:
+    return {
+        "batch_size": settings.batch_size,
+        "accumulate": settings.accumulate,
+        "step_seconds": measured.steps,
+        "tokens_per_second": measured.tokens / sum(measured.steps),
+    }
 
 
-def _whole_run(params: Params, shards: Shards, measured: Measured) -> list[str]:
+def _whole_run(params: Params, shards: Shards, measured: Measured) -> dict[str, Any]:
     settings = params.train
     tokens = settings.steps * settings.batch_size * float(shards["train"].lengths.mean())
     validations = 1 + -(-settings.steps // settings.valid_every)
     sentences = min(settings.valid_sentences, len(shards["valid"]))
     checkpoints = (settings.steps - 1) // settings.checkpoint_every
-    of_steps = tokens * sum(measured.steps) / measured.tokens / 3600
-    of_validations = validations * sentences * measured.validation / 3600
-    of_checkpoints = checkpoints * measured.checkpoint / 3600
-    hours, megabytes = of_steps + of_validations + of_checkpoints, measured.checkpoint_bytes / 1e6
-    on_disk = (settings.checkpoints_kept + 1) * megabytes
-    return [
-        f"the whole run, {settings.steps:,} steps and {tokens:,.0f} tokens:",
-        f"  steps: {of_steps:,.2f} h",
-        f"  {validations:,} validations of {sentences:,} sentences: {of_validations:,.2f} h",
-        f"  {checkpoints:,} checkpoints of {megabytes:,.0f} MB: {of_checkpoints:,.2f} h; at most {on_disk:,.0f} MB of "
-        f"disk, {settings.checkpoints_kept} kept and one being written",
-        f"  in all: {hours:,.1f} h, or {hours / 24:,.1f} days",
-    ]
+    return {
+        "steps": settings.steps,
+        "tokens": tokens,
+        "validations": validations,
+        "validation_sentences": sentences,
+        "checkpoints": checkpoints,
+        "checkpoints_kept": settings.checkpoints_kept,
+        "checkpoint_bytes": measured.checkpoint_bytes,
+        "hours": {
+            "steps": tokens * sum(measured.steps) / measured.tokens / 3600,
+            "validations": validations * sentences * measured.validation / 3600,
+            "checkpoints": checkpoints * measured.checkpoint / 3600,
+        },
+    }
 
 
-def _memory(device: torch.device) -> list[str]:
+def _memory(device: torch.device) -> dict[str, Any]:
     unit = 2**20 if sys.platform == "darwin" else 2**10
-    lines = [f"  peak memory of a process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit:,} MB"]
+    found = {"process_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit}
     if device.type == "cuda":
-        lines.append(f"  peak memory of a GPU: {torch.cuda.max_memory_allocated(device) // 2**20:,} MB")
+        found["gpu_memory_mb"] = torch.cuda.max_memory_allocated(device) // 2**20
+    return found
+
+
+def told(figures: Mapping[str, Any]) -> list[str]:
+    """The figures in words, a line each."""
+    where, times, of = figures["machine"], figures["step_seconds"], figures["hours"]
+    hours, megabytes = sum(of.values()), figures["checkpoint_bytes"] / 1e6
+    lines = [
+        f"train@{figures['arm']}, profile {figures['profile']}, on {figures['processes']} x "
+        f"{where.get('device_name', where['device'])}, {where['dtype']}{', compiled' if figures['compiled'] else ''}, "
+        f"{where['threads']} thread(s) a process; {figures['parameters']:,} parameters",
+        f"measured on {figures['measured_on']}: {len(times)} steps of {figures['batch_size']} sentences in "
+        f"{figures['accumulate']} piece(s) a process, after {WARM} that are not counted",
+        f"  a step: {median(times):.3g} s ({min(times):.3g} to {max(times):.3g})",
+        f"  tokens a second: {figures['tokens_per_second']:,.0f}",
+        f"the whole run, {figures['steps']:,} steps and {figures['tokens']:,.0f} tokens:",
+        f"  steps: {of['steps']:,.2f} h",
+        f"  {figures['validations']:,} validations of {figures['validation_sentences']:,} sentences: "
+        f"{of['validations']:,.2f} h",
+        f"  {figures['checkpoints']:,} checkpoints of {megabytes:,.0f} MB: {of['checkpoints']:,.2f} h; at most "
+        f"{(figures['checkpoints_kept'] + 1) * megabytes:,.0f} MB of disk, {figures['checkpoints_kept']} kept and one "
+        "being written",
+        f"  in all: {hours:,.1f} h, or {hours / 24:,.1f} days",
+        f"  peak memory of a process: {figures['process_memory_mb']:,} MB",
+    ]
+    if "gpu_memory_mb" in figures:
+        lines.append(f"  peak memory of a GPU: {figures['gpu_memory_mb']:,} MB")
     return lines

@@ -143,7 +143,7 @@ def test_the_key_of_a_run(project: Path) -> None:
 
 
 def test_an_estimate_is_told_and_nothing_is_left(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert train.main(["--arm", "linear", "--estimate", "--steps", "3"]) == 0
+    assert train.main(["--arm", "linear", "--estimate", "--steps", "3", "--json", "figures.json"]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith("train@linear, profile engines, on 1 x cpu, float32, 1 thread(s) a process; ")
     assert told[1].startswith("measured on the sentences of results/engines/tokenize/bert: 3 steps of 8 sentences")
@@ -151,6 +151,7 @@ def test_an_estimate_is_told_and_nothing_is_left(project: Path, capsys: pytest.C
     assert told[4].startswith("the whole run, 10 steps and ")
     assert "  3 validations of 8 sentences: " in told[6]
     assert "  4 checkpoints of " in told[7]
+    assert estimate.told(json.loads(Path("figures.json").read_text())) == told
     assert not list((project / ".checkpoints").iterdir())
     assert not (project / "results/engines/train").exists()
 

@@ -86,7 +86,7 @@ def trial(root: Path, place: Path, base: list[str], sentences: int) -> dict[str,
         "rows": sum(tokens["sentences"].values()),
         "seconds": seconds,
         "text_bytes": _bytes(results / "corpus" / "text"),
-        "shard_bytes": _bytes(results / "tokenize" / "bert" / "shards"),
+        "shard_bytes": _bytes(results / "tokenize" / "bert" / "shards", "*.arrow"),
         "estimate": estimate,
         "stopped_after_steps": stops,
     }
@@ -144,8 +144,8 @@ def stopped_after(clone: Clone, wait: float) -> int:
     return int(found[1])
 
 
-def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _bytes(folder: Path, names: str = "*") -> int:
+    return sum(path.stat().st_size for path in folder.rglob(names) if path.is_file())
 
 
 def told(figures: Mapping[str, Any], scale: Mapping[str, Any]) -> str:

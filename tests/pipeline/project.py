@@ -123,23 +123,25 @@ class Project:
 # Python reads a module of this name when it starts. The training waits at its first checkpoint, however fast it is.
 HOLD = """\
 import os, time
-replace = os.replace
+replace, whole = os.replace, 0
 def held(source, target):
+    global whole
     replace(source, target)
-    if os.path.basename(target).startswith("step-"):
+    whole += os.path.basename(target).startswith("step-")
+    if whole == {checkpoints}:
         time.sleep(600)
 os.replace = held
 """
 
 
-def kill_training(project: Project, *words: str, whole_group: bool) -> None:
-    """Starts the engine; SIGKILL, as soon as there is a whole checkpoint, to the training job or to everything."""
+def kill_training(project: Project, *words: str, whole_group: bool, checkpoints: int = 1) -> None:
+    """Starts the engine; SIGKILL, as soon as there are whole checkpoints, to the training job or to everything."""
     hold = project.folder.with_suffix(".hold")
     hold.mkdir()
-    (hold / "sitecustomize.py").write_text(HOLD, encoding="utf-8")
+    (hold / "sitecustomize.py").write_text(HOLD.format(checkpoints=checkpoints), encoding="utf-8")
     process = project.start(*words, modules=hold)
     deadline = time.monotonic() + LONGEST / 2
-    while not any((project.folder / ".checkpoints").glob("*/step-*.pt")):
+    while len(list((project.folder / ".checkpoints").glob("*/step-*.pt"))) < checkpoints:
         assert process.poll() is None, f"ended before there was a checkpoint:\n{process.communicate()[0]}"
         assert time.monotonic() < deadline, "no checkpoint yet"
         time.sleep(0.05)

@@ -13,9 +13,10 @@ if workflow.is_main_process:
     engine.tell()  # before any job: one that starts on another node cannot see who its engine is
 
 
-# DVC's own words go to the log; the stage's progress and errors go to the log and to the terminal.
+# DVC's own words go to the log; the stage's progress and errors go to the log and to the terminal. SIGTERM, which a
+# scheduler sends to all of a job, is the stage's to obey: were the others to go first, nobody would wait for its state.
 def stage(name):
-    return f"dvc --wait-for-lock repro --single-item {name} 2>&1 >> {{log}} | tee -a {{log}} >&2"
+    return f"trap '' TERM; dvc --wait-for-lock repro --single-item {name} 2>&1 >> {{log}} | tee -a {{log}} >&2"
 
 
 wildcard_constraints:

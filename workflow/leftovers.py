@@ -21,7 +21,7 @@ from ruamel.yaml.error import YAMLError
 from voluptuous import Invalid
 
 from diffusionbert.files import remove_dead, write_text
-from diffusionbert.tracking.engine import kind_of
+from diffusionbert.tracking.engine import kind_of, stage_of
 
 RUN = Path(".cache/run.lock")  # held by a `make run` as long as it lives
 SNAKEMAKE = Path(".snakemake/locks")
@@ -62,10 +62,10 @@ def alone(folder: Path) -> Iterator[None]:
 def clear(folder: Path) -> list[str]:
     """Removes what dead processes left in the folder; returns what there is to tell.
 
-    Raises ValueError when an engine is alive here, or when dvc.lock is damaged in a way no kill explains.
+    Raises ValueError when an engine or a stage is alive here, or when dvc.lock is damaged in a way no kill explains.
     """
     for process in psutil.process_iter():
-        if (kind := _engine_in(process, folder)) is not None:  # perhaps before it has made a lock
+        if (kind := _at_work_in(process, folder)) is not None:  # perhaps before it has made a lock
             raise ValueError(
                 f"{folder.name}/: a {kind} run is at work here (process {process.pid}); wait for it to end"
             )
@@ -76,9 +76,10 @@ def clear(folder: Path) -> list[str]:
     return told
 
 
-def _engine_in(process: psutil.Process, folder: Path) -> str | None:
+def _at_work_in(process: psutil.Process, folder: Path) -> str | None:
+    """The engine, or the stage whose engine was killed, that the process is; None where it is neither, or elsewhere."""
     try:
-        return kind_of(process.cmdline()) if Path(process.cwd()) == folder else None
+        return kind_of(process.cmdline()) or stage_of(process.cmdline()) if Path(process.cwd()) == folder else None
     except psutil.Error:  # another user's, or gone in the meantime
         return None
 

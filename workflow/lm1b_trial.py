@@ -164,7 +164,9 @@ def told(figures: Mapping[str, Any], scale: Mapping[str, Any]) -> str:
     disk = {
         "text": bytes_of_row["text"] * full_rows,
         "token shards": bytes_of_row["shard"] * full_rows,
-        "checkpoints of one training": estimate["checkpoint_bytes"] * (estimate["checkpoints_kept"] + 1),
+        "checkpoints of one training": (
+            estimate["checkpoint_bytes"] * (estimate["checkpoints_kept"] + 1) + estimate["best_bytes"]
+        ),
         "a trained model": estimate["parameters"] * 4,
     }
     table = [f"| on disk, for {FULL:,} training sentences (extrapolated) | GB |", "| --- | ---: |"]

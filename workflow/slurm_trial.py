@@ -1,7 +1,9 @@
 """`make test-slurm`: the ci profile as jobs of a real Slurm on this machine, through profiles/slurm as it stands.
 
-One training is made to fail once, by a `python` that stands first in PATH, and must be retried. Afterwards DVC's
-status must be clean, every stage must have executed once, the failed one twice, and a second call must find nothing.
+One training is made to fail once before it begins, by a `python` that stands first in PATH, and another is cancelled
+in the middle, as preemption and a time limit do it: it must leave its state, and its retry go on from there. Afterwards
+DVC's status must be clean, every stage must have executed once, the cancelled one twice, and a second call must find
+nothing.
 Exit status 77 where Slurm cannot be had: nothing was shown then, and a test that shows nothing must not look passed.
 """
 
@@ -24,13 +26,14 @@ from workflow.definition import read
 from workflow.scale import keep
 
 UNAVAILABLE = 77
-FAILS_ONCE = "d3pm_linear_tad"
+FAILS_ONCE, CANCELLED = "d3pm_linear_tad", "d3pm_spindle_tad"
 # Slurm takes SLURM_CONF from what it starts; elsewhere its configuration lies where `srun` looks by itself.
 SRUN = """\
 #!/bin/sh
 SLURM_CONF={conf} exec {srun} "$@"
 """
-# Tells the node and the GPU that a stage was given; ends the first training of one arm before it begins.
+# Tells the node and the GPU that a stage was given; ends the first training of one arm before it begins, and has the
+# job of another's cancelled when it holds its lock and has begun its steps.
 PYTHON = """\
 #!/bin/sh
 case "$2" in
@@ -39,6 +42,12 @@ esac
 case "$*" in
 *diffusionbert.stages.train\\ --arm\\ {arm}\\ *)
     if [ ! -e {folder}/failed ]; then touch {folder}/failed; echo "made to fail" >&2; exit 1; fi ;;
+*diffusionbert.stages.train\\ --arm\\ {cancelled}\\ *)
+    if [ ! -e {folder}/cancelled ]; then
+        touch {folder}/cancelled
+        (until [ -e .checkpoints/ci-{cancelled}.lock ]; do sleep 0.1; done; sleep 2; scancel "$SLURM_JOB_ID") \\
+            > {folder}/scancel.log 2>&1 &
+    fi ;;
 esac
 exec {python} "$@"
 """
@@ -70,7 +79,8 @@ def trial(root: Path, place: Path) -> dict[str, Any]:
     first.mkdir()
     clone = Clone(place / "clone", {"DIFFUSIONBERT_TRACKING": "on"}, (first,))
     clone.prepare(root, "ci")
-    _script(first / "python", PYTHON.format(folder=place, arm=FAILS_ONCE, python=BINARIES / "python"))
+    python = BINARIES / "python"
+    _script(first / "python", PYTHON.format(folder=place, arm=FAILS_ONCE, cancelled=CANCELLED, python=python))
     # DVC names a stage by its file, too, where that is not the folder it is asked in
     stages = sorted(name.rpartition(":")[2] for name in read(clone.folder, ask=False).stages)
     with slurm.started(place / "slurm") as environment:
@@ -92,9 +102,17 @@ def check(clone: Clone, words: str, stages: list[str]) -> dict[str, Any]:
     submitted = len(re.findall(r"has been submitted with SLURM jobid \d+", words))
     failed = len(re.findall(r"SLURM-job '\d+' failed", words))
     restarted = len(re.findall(r"Trying to restart job", words))
-    _expect("failed and retried jobs", (failed, restarted), (1, 1))
-    _expect("submitted jobs", submitted, len(stages) + 1)
-    _expect("stages that executed", clone.executed(), stages)  # the job made to fail ended before its stage began
+    _expect("failed and retried jobs", (failed, restarted), (2, 2))
+    _expect("submitted jobs", submitted, len(stages) + 2)
+    # the job made to fail ended before its stage began
+    _expect("stages that executed", clone.executed(), sorted([*stages, f"train@{CANCELLED}"]))
+    said = (clone.folder / "logs" / "train" / f"{CANCELLED}.log").read_text(encoding="utf-8")
+    left = re.findall(r"the state after step (\d+) is written", said)
+    resumed = re.findall(r"resuming from step (\d+)", said)
+    if len(left) != 1 or left != resumed:
+        raise ValueError(
+            f"train@{CANCELLED}: state written after {left}, resumed from {resumed}; expected one, the same"
+        )
     _expect("dvc status", clone.call("dvc", "status").strip(), "Data and pipelines are up to date.")
     again = clone.call("snakemake", "--workflow-profile", "slurm", *POLLS)
     _expect("jobs of a second call", len(re.findall(r"has been submitted", again)), 0)
@@ -102,7 +120,13 @@ def check(clone: Clone, words: str, stages: list[str]) -> dict[str, Any]:
     _expect("stages that a `dvc repro` executed", clone.executed(), [])
     levels = tracked(clone)
     _expect("tracked runs: of engines, of stages", (levels["engine"], levels["stage"]), (1, len(stages)))
-    return {"jobs": submitted, "failed": failed, "retried": restarted, "tracked_parents": levels["engine"]}
+    return {
+        "jobs": submitted,
+        "failed": failed,
+        "retried": restarted,
+        "tracked_parents": levels["engine"],
+        "resumed_from_step": int(resumed[0]),
+    }
 
 
 def tracked(clone: Clone) -> Counter[str]:
@@ -118,11 +142,12 @@ def told(figures: dict[str, Any]) -> str:
     """The figures as docs/scale.md has them."""
     seen = (
         f"The profile `ci`, {figures['stages']} stages, over {figures['nodes']} nodes of {slurm.CORES} cores, both on"
-        f" one machine: {figures['jobs']} jobs in {figures['seconds']} s, {figures['failed']} of them made to fail and"
-        f" {figures['retried']} retried. Every stage executed once, both nodes took jobs, and Slurm gave every training"
-        " a GPU (a made-up one). Afterwards `dvc status` was clean, a second `snakemake` submitted nothing, `dvc repro`"
-        f" executed nothing, and MLflow had {figures['tracked_parents']} parent with a run for each stage. The whole"
-        f" test took {figures['seconds_in_all']} s."
+        f" one machine: {figures['jobs']} jobs in {figures['seconds']} s. One was made to fail, and one was cancelled"
+        " in the middle of its training, which left its state: its retry went on from step"
+        f" {figures['resumed_from_step']}. Both were retried, every other stage executed once, both nodes took jobs,"
+        " and Slurm gave every training a GPU (a made-up one). Afterwards `dvc status` was clean, a second `snakemake`"
+        f" submitted nothing, `dvc repro` executed nothing, and MLflow had {figures['tracked_parents']} parent with a"
+        f" run for each stage. The whole test took {figures['seconds_in_all']} s."
     )
     return textwrap.fill(seen, 120, break_long_words=False, break_on_hyphens=False)
 

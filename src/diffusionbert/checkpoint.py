@@ -6,10 +6,13 @@ memory beside the state, neither to write nor to check it.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -77,8 +80,8 @@ class Checkpoint:
         state = self._whole(self.best_path)
         if state is None:
             raise ValueError(
-                f"{self.best_path}: damaged, its sum does not match; remove {self.folder} to start again, or set "
-                "train.keep: last"
+                f"{self.best_path}: damaged, its sum does not match; remove it to go on with the best of the "
+                f"validations still to come, or {self.folder} to start again"
             )
         return state
 
@@ -105,6 +108,24 @@ class Checkpoint:
             )
         state: dict[str, Any] = found["state"]
         return state
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Holds a training for this process by the lock of a file, which ends with the process however that ends.
+
+    Raises ValueError where another process holds it: two that write one state and one model would undo each other.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"{path}: another process is at this training, perhaps one whose engine was killed; wait for it to "
+                "end, or stop it by SIGTERM, and it leaves its state"
+            ) from None
+        yield
 
 
 class _Summing:

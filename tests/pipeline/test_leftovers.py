@@ -127,3 +127,18 @@ def test_what_dead_processes_wrote_aside_is_removed_and_told(tmp_path: Path) -> 
     assert kept.exists()
     assert not dead.exists()
     assert not busy.exists()
+
+
+def test_a_stage_whose_engine_was_killed_is_at_work(tmp_path: Path) -> None:
+    """Its module need not be there: what its command line runs tells."""
+    script = tmp_path / "diffusionbert.stages.train"
+    script.write_text("input()")
+    live = subprocess.Popen([sys.executable, str(script), "--arm", "a"], stdin=subprocess.PIPE, cwd=tmp_path)
+    try:
+        with pytest.raises(
+            ValueError, match=rf"a train run is at work here \(process {live.pid}\); wait for it to end"
+        ):
+            leftovers.clear(tmp_path)
+    finally:
+        live.communicate()
+    assert leftovers.clear(tmp_path) == []

@@ -11,6 +11,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -63,6 +64,7 @@ class Measured:
     validation: float  # of one sentence
     checkpoint: float
     checkpoint_bytes: int
+    best_bytes: int  # of the weights that `train.keep: best` keeps beside the states; else 0
 
 
 def main(argv: Sequence[str]) -> int:
@@ -102,7 +104,10 @@ def _estimate(params: Params, name: str, tokens: Path, information: Path, num_st
     else:
         made, table = sentences_of_random_words(params.tokenize.max_length)
         shards = cast(Shards, made)
-        source = f"sentences of random words, {MEAN_TOKENS} tokens on average as LM1B's, as there is no {tokens}"
+        source = (
+            f"sentences of random words of bert-base-uncased's {BERT.vocab_size:,}, {MEAN_TOKENS} tokens on average as "
+            f"LM1B's, as there is no {tokens}"
+        )
     arm = new_arm(name, params, shards, table, machine.device)
     if params.runtime.compile:
         compile_encoders(arm.module)
@@ -164,8 +169,12 @@ def _measure(
             size = place.paths[0].stat().st_size
         finally:
             place.remove()
+            with suppress(OSError):  # others are at work there
+                CHECKPOINTS.rmdir()
     distribution.objects(None)  # all wait for the first
-    return Measured(seconds, tokens, per_sentence, time.perf_counter() - start, size)
+    weights = sum(value.nbytes for value in arm.module.state_dict().values())
+    best = weights if settings.keep == "best" else 0
+    return Measured(seconds, tokens, per_sentence, time.perf_counter() - start, size, best)
 
 
 def _timed_steps(run: Run, steps: Steps, first: int, count: int) -> tuple[list[float], int]:
@@ -207,6 +216,7 @@ def _whole_run(params: Params, shards: Shards, measured: Measured) -> dict[str, 
         "checkpoints": checkpoints,
         "checkpoints_kept": settings.checkpoints_kept,
         "checkpoint_bytes": measured.checkpoint_bytes,
+        "best_bytes": measured.best_bytes,
         "hours": {
             "steps": tokens * sum(measured.steps) / measured.tokens / 3600,
             "validations": validations * sentences * measured.validation / 3600,
@@ -226,7 +236,7 @@ def _memory(device: torch.device) -> dict[str, Any]:
 def told(figures: Mapping[str, Any]) -> list[str]:
     """The figures in words, a line each."""
     where, times, of = figures["machine"], figures["step_seconds"], figures["hours"]
-    hours, megabytes = sum(of.values()), figures["checkpoint_bytes"] / 1e6
+    hours, megabytes, best = sum(of.values()), figures["checkpoint_bytes"] / 1e6, figures["best_bytes"] / 1e6
     lines = [
         f"train@{figures['arm']}, profile {figures['profile']}, on {figures['processes']} x "
         f"{where.get('device_name', where['device'])}, {where['dtype']}{', compiled' if figures['compiled'] else ''}, "
@@ -240,8 +250,8 @@ def told(figures: Mapping[str, Any]) -> list[str]:
         f"  {figures['validations']:,} validations of {figures['validation_sentences']:,} sentences: "
         f"{of['validations']:,.2f} h",
         f"  {figures['checkpoints']:,} checkpoints of {megabytes:,.0f} MB: {of['checkpoints']:,.2f} h; at most "
-        f"{(figures['checkpoints_kept'] + 1) * megabytes:,.0f} MB of disk, {figures['checkpoints_kept']} kept and one "
-        "being written",
+        f"{(figures['checkpoints_kept'] + 1) * megabytes + best:,.0f} MB of disk, {figures['checkpoints_kept']} kept "
+        f"and one being written{f', the best weights of {best:,.0f} MB beside them' if best else ''}",
         f"  in all: {hours:,.1f} h, or {hours / 24:,.1f} days",
         f"  peak memory of a process: {figures['process_memory_mb']:,} MB",
     ]

@@ -7,6 +7,7 @@ module in DistributedDataParallel and has the precision. A stage that runs alone
 from __future__ import annotations
 
 import argparse
+import ctypes
 import logging
 import os
 import signal
@@ -78,6 +79,7 @@ def join(runtime: Runtime) -> Distribution:
     """This process as one of those that train together, or alone. Raises ValueError without accelerate."""
     if num_ranks() == 1:
         return ALONE
+    _end_with_launcher()
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs
     except ImportError:
@@ -93,6 +95,13 @@ def join(runtime: Runtime) -> Distribution:
             f"runtime.processes: accelerate joined {joined.num_ranks} of {num_ranks()} processes; expected all"
         )
     return joined
+
+
+def _end_with_launcher() -> None:
+    """Has Linux send SIGTERM when the launcher dies, which nobody else would tell: the state is written then."""
+    if sys.platform == "linux":
+        pdeathsig = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+        ctypes.CDLL(None, use_errno=True).prctl(pdeathsig, signal.SIGTERM, 0, 0, 0)
 
 
 @dataclass(frozen=True)

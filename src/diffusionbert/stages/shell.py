@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -64,6 +66,7 @@ def run(
     if follows := rank() > 0:  # of several processes of one stage the first alone is timed, tracked and counted
         args.timing, title = None, f"{title} (process {rank() + 1})"
     outputs = [getattr(args, name) for name in paths] + ([args.timing] if args.timing else [])
+    _take_sigterm()
     try:
         params = load(args.params)
         os.environ["OMP_NUM_THREADS"] = str(params.runtime.threads)
@@ -84,6 +87,12 @@ def run(
             print(f"error: {title}: {line}", file=sys.stderr)
         return 1
     return 0
+
+
+def _take_sigterm() -> None:
+    """The Snakefile's shells ignore SIGTERM, which a scheduler sends to a whole job, and so would what they start."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _tell_execution(title: str) -> None:

@@ -6,9 +6,11 @@ import csv
 import hashlib
 import io
 import json
+import shutil
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ import torch
 import diffusionbert
 from diffusionbert.arms.base import Arm
 from diffusionbert.arms.build import SYSTEMS, check, new_arm
-from diffusionbert.checkpoint import Checkpoint
+from diffusionbert.checkpoint import Checkpoint, held
 from diffusionbert.config import Params
 from diffusionbert.corpus.batches import Stream, in_order_of_length
 from diffusionbert.corpus.shards import Shards
@@ -32,6 +34,7 @@ from diffusionbert.tables import write_table
 from diffusionbert.training import COMPARED, SENTENCES, Distribution, History, Settings, StoppedError, train
 
 CHECKPOINTS = Path(".checkpoints")
+_KEY = 16  # letters of a run's key, in its folder's name
 VALIDATED = "validation.parquet"  # every sentence's nats at every validation
 ROOMS = (
     "arms",
@@ -54,7 +57,7 @@ ROOMS = (
 
 def _body(context: shell.Context) -> None:
     params, name = context.params, str(context.instance)
-    row = named_arm(params, name)
+    named_arm(params, name)
     check(params, str(context.file))
     machine, distribution = joined(params)
     shards, table = tokens_of(context)
@@ -63,26 +66,39 @@ def _body(context: shell.Context) -> None:
         compile_encoders(arm.module)
     settings = Settings(**params.train.model_dump())
     key = run_key(params, name, shards, context.paths["information"] / "table.parquet")
-    checkpoint = Checkpoint(CHECKPOINTS / f"{params.profile}-{name}-{key[:16]}", key)
-    start = time.perf_counter()
+    run = f"{params.profile}-{name}"
+    checkpoint = Checkpoint(CHECKPOINTS / f"{run}-{key[:_KEY]}", key)
+    with held(CHECKPOINTS / f"{run}.lock") if distribution.rank == 0 else nullcontext():
+        history = _trained(context, arm, shards, settings, machine, distribution, checkpoint)
+        if distribution.rank == 0:
+            _write(context, arm, history, machine, distribution)
+            for path in CHECKPOINTS.glob(f"{run}-{'[0-9a-f]' * _KEY}"):  # of settings that the arm had before, too
+                shutil.rmtree(path, ignore_errors=True)
+    processes.leave()
+
+
+def _trained(
+    context: shell.Context,
+    arm: Arm,
+    shards: Shards,
+    settings: Settings,
+    machine: Machine,
+    distribution: Distribution,
+    checkpoint: Checkpoint,
+) -> History:
+    params, name, start = context.params, str(context.instance), time.perf_counter()
+    seed, pad_id = params.arms[name].seed, shards.special.pad_id
     with processes.stopping_on_sigterm() as asked_to_stop:
         history = train(
             arm,
-            Stream(
-                shards["train"],
-                settings.batch_size,
-                row.seed,
-                shards.special.pad_id,
-                distribution.rank,
-                distribution.num_ranks,
-            ),
+            Stream(shards["train"], settings.batch_size, seed, pad_id, distribution.rank, distribution.num_ranks),
             settings,
-            seed=row.seed,
+            seed=seed,
             device=machine.device,
             autocast=machine.autocast,
             checkpoint=checkpoint,
             validate=lambda: validate(
-                arm, shards, params, row.seed, machine, distribution, num_sentences=settings.valid_sentences
+                arm, shards, params, seed, machine, distribution, num_sentences=settings.valid_sentences
             ),
             log=lambda values, step: context.journal.metrics(values, step),
             label=f"train@{name}",
@@ -92,10 +108,7 @@ def _body(context: shell.Context) -> None:
     context.timing["tokens_per_second"] = round(history.tokens_here / (time.perf_counter() - start), 1)
     if machine.device.type == "cuda":
         context.timing["peak_device_memory_mb"] = torch.cuda.max_memory_allocated(machine.device) // 2**20
-    if distribution.rank == 0:
-        _write(context, arm, history, machine, distribution)
-        checkpoint.remove()
-    processes.leave()
+    return history
 
 
 def joined(params: Params) -> tuple[Machine, Distribution]:

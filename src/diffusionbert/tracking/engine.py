@@ -12,6 +12,7 @@ import psutil
 
 OPTIONS_WITH_VALUE = ("-X", "-W")
 DVC_COMMANDS = {"repro", "exp", "experiments", "queue"}
+STAGES = "diffusionbert.stages."  # the modules that stages are run as
 TOLD = "DIFFUSIONBERT_ENGINE"  # "<id> <kind> <started>"
 
 
@@ -76,6 +77,12 @@ def kind_of(cmdline: Sequence[str]) -> str | None:
     if program == "dvc" and DVC_COMMANDS.intersection(rest):
         return "dvc"
     return None
+
+
+def stage_of(cmdline: Sequence[str]) -> str | None:
+    """`train`, when the command line runs that stage."""
+    program, _ = _program(cmdline)
+    return program.removeprefix(STAGES) if program.startswith(STAGES) else None
 
 
 def _program(cmdline: Sequence[str]) -> tuple[str, Sequence[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 
@@ -113,6 +114,12 @@ class _Keeper:
         self._keeps_best = run.settings.keep == "best"
         best = checkpoint.best() if self._keeps_best else None
         self._best = float("inf") if best is None else float(best["compared"])
+        validated = [row["step"] for row in run.history.validation if row["step"] > 0]
+        if self._keeps_best and best is None and validated and self._leads:
+            after = int(validated[-1])
+            print(
+                f"{checkpoint.best_path}: no such file; the best will be of those after step {after}", file=sys.stderr
+            )
 
     def tell(self, done: int) -> None:
         self._run.history.losses.append(self._run.averaged_losses(done))
@@ -124,6 +131,11 @@ class _Keeper:
         run.module.eval()
         with run.average.in_place():
             numbers = dict(self._validate())
+            if self._keeps_best and not math.isfinite(numbers[COMPARED]):
+                raise ValueError(
+                    f"the validation after step {done} gives {numbers[COMPARED]} nats; expected a finite number. Lower "
+                    "train.learning_rate"
+                )
             if (nats := numbers.pop(SENTENCES, None)) is not None:
                 run.history.sentences.append(nats)
             run.history.validation.append({"step": done, **numbers})

@@ -170,7 +170,16 @@ def steps_of(
     device: torch.device,
     seed: int,
 ) -> Steps:
-    """The steps of a run; the arm's module must be on the device already."""
+    """The steps of a run; the arm's module must be on the device already.
+
+    Raises ValueError when some piece of a batch would have no sentence.
+    """
+    own = settings.batch_size // distribution.num_ranks
+    if settings.accumulate > own:
+        raise ValueError(
+            f"train.accumulate is {settings.accumulate}, and a process has {own} sentences of a batch "
+            f"(train.batch_size {settings.batch_size} over {distribution.num_ranks}); expected at most {own}"
+        )
     return Steps(
         arm=arm,
         stream=stream,

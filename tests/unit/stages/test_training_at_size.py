@@ -13,11 +13,12 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from workflow.profiles import merged
 
-from diffusionbert.checkpoint import Checkpoint
+from diffusionbert.checkpoint import Checkpoint, held
 from diffusionbert.config import load
 from diffusionbert.corpus.shards import Shards
 from diffusionbert.stages import estimate, information, processes, train
@@ -76,7 +77,7 @@ def test_two_processes_write_what_one_does(project: Path) -> None:
     for key, value in one.items():
         assert two[key] == (pytest.approx(value, rel=1e-4) if isinstance(value, float) else value), key
     assert json.loads((project / "two.json").read_text())["tokens_per_second"] > 0
-    assert not list((project / ".checkpoints").iterdir())
+    assert not list((project / ".checkpoints").glob("*/"))
 
 
 @pytest.mark.timeout(600)
@@ -95,6 +96,71 @@ def test_sigterm_stops_all_processes_with_one_line_and_a_state(project: Path) ->
     newest = max((project / ".checkpoints").glob("*/step-*.pt"))
     assert lines[0].startswith(f"train: SIGTERM: the state after step {int(newest.stem.split('-')[1])} is written")
     assert not (project / "never").exists()
+
+
+GROUP = "trap '' TERM; {python} -m diffusionbert.stages.{stage} 2>&1 | cat >&2"  # as the Snakefile's shells
+
+
+@pytest.mark.timeout(600)
+def test_sigterm_to_a_whole_job_ends_it_when_the_state_is_written(project: Path) -> None:
+    """A scheduler signals every process of a job; the last to go must be the training, and its words must be heard."""
+    change(("  steps: 10\n", "  steps: 1000000\n"))
+    command = GROUP.format(python=sys.executable, stage="train " + " ".join(arguments("never")))
+    options = {"stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    running = subprocess.Popen(["bash", "-euo", "pipefail", "-c", command], **options)  # type: ignore[call-overload]
+    while not list((project / ".checkpoints").glob("*/step-*.pt")):
+        assert running.poll() is None
+        time.sleep(0.1)
+    os.killpg(running.pid, signal.SIGTERM)
+    assert "SIGTERM: the state after step" in running.communicate()[1]
+    assert running.returncode == processes.STOPPED
+
+
+def test_another_stage_obeys_sigterm_where_its_shell_ignores_it(project: Path) -> None:
+    """What a shell ignores its children ignore, too, unless they say otherwise."""
+    program = "import signal, time; from diffusionbert.stages import shell; shell._take_sigterm(); print(1, flush=True)"
+    command = f"trap '' TERM; {sys.executable} -c '{program}; time.sleep(600)'"
+    running = subprocess.Popen(["bash", "-c", command], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert running.stdout is not None
+    assert running.stdout.readline() == "1\n"
+    os.killpg(running.pid, signal.SIGTERM)
+    assert running.wait() in {-signal.SIGTERM, 128 + signal.SIGTERM}
+
+
+@pytest.mark.timeout(600)
+def test_workers_whose_launcher_is_killed_write_their_state_and_end(project: Path) -> None:
+    change(("processes: 1 ", "processes: 2 "), ("  steps: 10\n", "  steps: 1000000\n"))
+    launcher = subprocess.Popen([sys.executable, "-m", "diffusionbert.stages.train", *arguments("never")])
+    while not list((project / ".checkpoints").glob("*/step-*.pt")):
+        assert launcher.poll() is None
+        time.sleep(0.1)
+    workers = psutil.Process(launcher.pid).children(recursive=True)
+    launcher.kill()
+    launcher.wait()
+    assert len(workers) >= 2
+    assert psutil.wait_procs(workers, timeout=120)[1] == []
+
+
+def test_a_second_process_is_refused_the_training(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with held(project / ".checkpoints/engines-linear.lock"):
+        assert train.main(arguments("never")) == 1
+    error = capsys.readouterr().err
+    assert "error: train@linear: .checkpoints/engines-linear.lock: another process is at this training" in error
+    assert train.main(arguments("out")) == 0
+
+
+def test_states_of_settings_that_the_arm_had_before_go_with_its_own(project: Path) -> None:
+    kept = [".checkpoints/engines-linear2-0123456789abcdef", ".checkpoints/ci-linear-0123456789abcdef"]
+    for name in (".checkpoints/engines-linear-0123456789abcdef", *kept):
+        Path(name).mkdir(parents=True)
+    assert train.main(arguments("out")) == 0
+    assert sorted(map(str, Path(".checkpoints").glob("*-*/"))) == sorted(kept)
+
+
+def test_more_pieces_than_a_process_has_sentences(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    change(("processes: 1 ", "processes: 2 "), ("accumulate: 1 ", "accumulate: 5 "))
+    assert train.main(arguments("never")) == 1
+    assert "train.accumulate is 5, and a process has 4 sentences of a batch" in capfd.readouterr().err
 
 
 def test_a_fault_in_one_of_two_processes_is_the_stage_s(project: Path) -> None:
@@ -152,7 +218,7 @@ def test_an_estimate_is_told_and_nothing_is_left(project: Path, capsys: pytest.C
     assert "  3 validations of 8 sentences: " in told[6]
     assert "  4 checkpoints of " in told[7]
     assert estimate.told(json.loads(Path("figures.json").read_text())) == told
-    assert not list((project / ".checkpoints").iterdir())
+    assert not (project / ".checkpoints").exists()
     assert not (project / "results/engines/train").exists()
 
 

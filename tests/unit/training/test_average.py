@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import nn
 from diffusionbert.checkpoint import Checkpoint
 from diffusionbert.corpus.batches import Stream
 from diffusionbert.corpus.shards import Shards
-from diffusionbert.training import History, Settings, train
+from diffusionbert.training import History, Settings, StoppedError, train
 from diffusionbert.training.average import Average
 from unit.small_arms import LINEAR, small_arm
 from unit.test_training import SETTINGS
@@ -49,12 +50,17 @@ def test_no_decay_is_no_average() -> None:
     assert average.state() == {"weights": [], "updates": 0}
 
 
-def _trained(shards: Shards, folder: Path, settings: Settings, **changed: Any) -> tuple[Any, History, list[Any]]:
+VALIDATED = (9.0, 3.0, 2.0, 4.0, 5.0)
+
+
+def _trained(
+    shards: Shards, folder: Path, settings: Settings, validated: Sequence[float] = VALIDATED, **changed: Any
+) -> tuple[Any, History, list[Any]]:
     arm, seen = small_arm(shards, LINEAR), []
 
     def validate() -> dict[str, float]:
         seen.append({key: value.clone() for key, value in arm.module.state_dict().items()})
-        return {"nats_per_sentence": [9.0, 3.0, 2.0, 4.0, 5.0][len(seen) - 1]}
+        return {"nats_per_sentence": validated[len(seen) - 1]}
 
     history = train(
         arm,
@@ -99,3 +105,23 @@ def test_the_best_weights_are_kept(shards: Shards, tmp_path: Path, ema_decay: fl
     assert history.kept_step == 6  # whose validation was 2
     assert _holds(arm, seen[2])
     assert not _holds(arm, seen[-1])
+
+
+def test_a_best_that_was_removed_is_told_and_the_best_of_the_rest_is_kept(
+    shards: Shards, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What its line says when it is damaged: the states to resume from are whole, and no step is lost."""
+    settings = replace(SETTINGS, valid_every=3, checkpoint_every=7, keep="best")
+    with pytest.raises(StoppedError):
+        _trained(shards, tmp_path, settings, asked_to_stop=lambda: (tmp_path / "step-000000007.pt").exists())
+    (tmp_path / "best.pt").unlink()
+    arm, history, seen = _trained(shards, tmp_path, settings, (4.0, 5.0))
+    assert "best.pt: no such file; the best will be of those after step 6" in capsys.readouterr().err
+    assert history.kept_step == 9
+    assert _holds(arm, seen[0])
+
+
+def test_a_best_cannot_be_chosen_among_what_is_not_finite(shards: Shards, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, valid_every=3, keep="best")
+    with pytest.raises(ValueError, match="the validation after step 3 gives nan nats; expected a finite number"):
+        _trained(shards, tmp_path, settings, (9.0, float("nan")))

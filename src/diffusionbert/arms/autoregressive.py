@@ -168,10 +168,9 @@ def _check_left_to_right(canvas: Canvas, num_steps: int) -> None:
     """Raises ValueError for a canvas that cannot be written from left to right, or not in so many steps."""
     behind = ~canvas.masked & (canvas.masked.cumsum(-1) > 0) & canvas.counted
     if bool(behind.any()):
-        row, place = behind.nonzero()[0].tolist()
         raise ValueError(
-            f"token {place + 1} of text {row + 1} is given behind an unknown one; expected given tokens at the start "
-            "alone, as a causal model does not look to its right"
+            f"token {int(behind.nonzero()[0, 1]) + 1} is given behind an unknown one; expected given tokens at the "
+            "start alone, as a causal model does not look to its right"
         )
     longest = int(canvas.masked.sum(-1).max())
     if num_steps != longest:

@@ -248,7 +248,7 @@ class DiffusionLM:
         lengths, counted = canvas.lengths, canvas.counted
         if bool((counted & ~canvas.masked).any()):
             raise ValueError(
-                "the canvas gives tokens; expected none, as this Diffusion-LM was trained with all embeddings noised"
+                "some tokens are given; expected none, as this Diffusion-LM was trained with every embedding noised"
             )
         device, grid = lengths.device, even_grid(self.num_steps, num_steps)
         shape = (*counted.shape, self.settings.embedding_size)

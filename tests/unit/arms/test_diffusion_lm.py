@@ -250,7 +250,7 @@ def test_a_canvas_that_gives_tokens_is_refused(shards: Shards) -> None:
     arm = small(shards, COSINE)
     canvas = arm.vocabulary.blank(torch.tensor([6]))
     canvas.masked[0, 2] = False
-    with pytest.raises(ValueError, match="the canvas gives tokens; expected none"):
+    with pytest.raises(ValueError, match="some tokens are given; expected none"):
         next(arm.sample(canvas, 8, Truncation(), torch.Generator()))
 
 

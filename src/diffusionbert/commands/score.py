@@ -20,6 +20,7 @@ from diffusionbert.words import count_words
 
 OWN = ("valid", "bound", "exact")  # the figure that a system stands by, the first that it has
 BATCH = 32
+LARGEST = 709.0  # nats, of which exp is a float64
 COLUMNS = ("nats", "s.e.", "nats/token", "PPL/word", "PPL/token", "text")
 
 
@@ -126,9 +127,14 @@ def _figures(nats: np.ndarray, words: np.ndarray, tokens: np.ndarray) -> dict[st
         "words": int(words.sum()),
         "tokens": int(tokens.sum()),
         "nats_per_token": float(nats.sum() / tokens.sum()),
-        "perplexity_per_word": perplexity(nats, words),
-        "perplexity_per_token": perplexity(nats, tokens),
+        "perplexity_per_word": _perplexity(nats, words),
+        "perplexity_per_token": _perplexity(nats, tokens),
     }
+
+
+def _perplexity(nats: np.ndarray, sizes: np.ndarray) -> float | None:
+    """None where it has no value: for a text without a word, or a number that float64 cannot hold."""
+    return perplexity(nats, sizes) if sizes.sum() > 0 and nats.sum() / sizes.sum() < LARGEST else None
 
 
 def _lines(about: dict[str, Any], told: dict[str, Any]) -> list[str]:
@@ -155,5 +161,6 @@ def _lines(about: dict[str, Any], told: dict[str, Any]) -> list[str]:
 
 def _cells(nats: float, row: dict[str, Any], text: str) -> tuple[str, ...]:
     error = "" if row["standard_error"] is None else f"{row['standard_error']:.2f}"
-    keys = ("perplexity_per_word", "perplexity_per_token")
-    return (f"{nats:.2f}", error, f"{row['nats_per_token']:.3f}", *(f"{row[key]:,.1f}" for key in keys), text)
+    both = (row["perplexity_per_word"], row["perplexity_per_token"])
+    told = ("none" if value is None else f"{value:,.1f}" if value < 1e6 else f"{value:.3g}" for value in both)
+    return (f"{nats:.2f}", error, f"{row['nats_per_token']:.3f}", *told, text)

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TextIO
 
+from torch import Tensor
+
 from diffusionbert.commands.opened import Opened
 from diffusionbert.diffusion.sampling import Canvas, State
 
@@ -22,8 +24,13 @@ class Watch:
         self._drawn = 0  # lines on the terminal that the next state replaces
         self._block = _writable(self._out, "▁", "[MASK]")
 
+        self._draw("start ", canvas.xt)
+
     def show(self, state: State) -> None:
-        lines = [f"t {state.t:4}  {text}" for text in self._texts(state)]
+        self._draw(f"t {state.t:4}", state.xt)
+
+    def _draw(self, moment: str, xt: Tensor) -> None:
+        lines = [f"{moment}  {text}" for text in self._texts(xt)]
         if not self._out.isatty():
             print("\n".join(lines), file=self._out, flush=True)
             return
@@ -33,10 +40,10 @@ class Watch:
         self._drawn = len(lines)
         time.sleep(SECONDS_A_STEP)
 
-    def _texts(self, state: State) -> list[str]:
+    def _texts(self, xt: Tensor) -> list[str]:
         canvas, special = self._canvas, self._opened.arm.vocabulary
-        unknown = canvas.masked & ((state.xt == special.mask_id) | (state.xt == special.pad_id))
-        rows = zip(state.xt.tolist(), unknown.tolist(), canvas.lengths.tolist(), strict=True)
+        unknown = canvas.masked & ((xt == special.mask_id) | (xt == special.pad_id))
+        rows = zip(xt.tolist(), unknown.tolist(), canvas.lengths.tolist(), strict=True)
         return [self._text(tokens[:length], hidden[:length]) for tokens, hidden, length in rows]
 
     def _text(self, tokens: list[int], hidden: list[bool]) -> str:

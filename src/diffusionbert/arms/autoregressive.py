@@ -18,7 +18,7 @@ from diffusionbert.denoisers.chunked import sentences_within, summed_in_chunks
 from diffusionbert.denoisers.masked import Framing
 from diffusionbert.diffusion.bound import Terms
 from diffusionbert.diffusion.logsums import log_sums_and_targets
-from diffusionbert.diffusion.sampling import State
+from diffusionbert.diffusion.sampling import Canvas, State
 from diffusionbert.diffusion.truncation import Truncation, draw_tokens
 from diffusionbert.files import write_json
 
@@ -126,26 +126,32 @@ class Autoregressive:
         return (length,)
 
     @torch.no_grad()
-    def sample(self, lengths: Tensor, num_steps: int, truncation: Truncation, rng: torch.Generator) -> Iterator[State]:
-        """One token a step, over the candidates alone; positions still to come hold padding.
+    def sample(self, canvas: Canvas, num_steps: int, truncation: Truncation, rng: torch.Generator) -> Iterator[State]:
+        """One token a step, over the candidates alone, behind the given ones; positions still to come hold padding.
 
-        Raises ValueError when the steps are not as many as the longest sentence has tokens.
+        Raises ValueError when a given token stands behind an unknown one, which a causal model would not have seen,
+        and when the steps are not as many as the row with most of them has unknown tokens.
         """
-        longest, vocabulary = int(lengths.max()), self.vocabulary
-        if num_steps != longest:
-            raise ValueError(f"{num_steps} steps for a text of {longest} tokens; left to right it has {longest}")
-        xt = torch.full((len(lengths), longest), vocabulary.pad_id, device=lengths.device)
-        no_weights = torch.zeros(1, vocabulary.size, device=lengths.device)
-        last, cache = torch.full_like(lengths, vocabulary.cls_id), None
-        for place in range(longest):
+        masked, vocabulary = canvas.masked, self.vocabulary
+        _check_left_to_right(canvas, num_steps)
+        xt = canvas.xt.masked_fill(masked, vocabulary.pad_id)
+        no_weights = torch.zeros(1, vocabulary.size, device=xt.device)
+        first, end = (
+            int((canvas.lengths - masked.sum(-1)).min()),
+            int(canvas.lengths.max()),
+        )  # before `first` all is given
+        last, cache = torch.cat([torch.full_like(xt[:, :1], vocabulary.cls_id), xt[:, :first]], -1), None
+        for place in range(first, end):
             hidden, cache = self.predictor.read(last, cache)
-            writing = place < lengths
-            uniforms = torch.rand(len(lengths), generator=rng, dtype=torch.float64, device=rng.device).to(xt.device)
+            writing = masked[:, place]
+            uniforms = torch.rand(len(xt), generator=rng, dtype=torch.float64, device=rng.device).to(xt.device)
             logits = self.predictor.predict(hidden, writing)
             tokens, _ = draw_tokens(logits, no_weights, vocabulary.candidates, truncation, uniforms[writing])
             xt[writing, place] = tokens
-            last = xt[:, place]
-            yield State(longest - place - 1, xt.clone(), place + 1)
+            last = xt[:, place : place + 1]
+            yield State(int(masked[:, place + 1 :].sum(-1).max()), xt.clone(), place - first + 1)
+        if first == end:  # nothing is unknown
+            yield State(0, xt, 0)
 
     def save(self, folder: Path) -> None:
         model = self.predictor.model
@@ -157,6 +163,20 @@ class Autoregressive:
 
     def restore(self, folder: Path) -> None:
         """Nothing: the model is all there is."""
+
+
+def _check_left_to_right(canvas: Canvas, num_steps: int) -> None:
+    """Raises ValueError for a canvas that cannot be written from left to right, or not in so many steps."""
+    behind = ~canvas.masked & (canvas.masked.cumsum(-1) > 0) & canvas.counted
+    if bool(behind.any()):
+        row, place = behind.nonzero()[0].tolist()
+        raise ValueError(
+            f"token {place + 1} of text {row + 1} is given behind an unknown one; expected given tokens at the start "
+            "alone, as a causal model does not look to its right"
+        )
+    longest = int(canvas.masked.sum(-1).max())
+    if num_steps != longest:
+        raise ValueError(f"{num_steps} steps for a text of {longest} unknown tokens; left to right it takes {longest}")
 
 
 class AutoregressiveScorer:

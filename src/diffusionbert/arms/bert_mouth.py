@@ -112,10 +112,10 @@ class BertMouth:
     def own_steps(self, length: int) -> tuple[int, ...]:
         return length, GIBBS_STEPS * length
 
-    def sample(self, lengths: Tensor, num_steps: int, truncation: Truncation, rng: torch.Generator) -> Iterator[State]:
+    def sample(self, canvas: Canvas, num_steps: int, truncation: Truncation, rng: torch.Generator) -> Iterator[State]:
         return random_order(
             self.denoiser,
-            Canvas.blank(lengths, self.vocabulary.mask_id, self.vocabulary.pad_id),
+            canvas,
             self.vocabulary.candidates,
             num_steps,
             mask_id=self.vocabulary.mask_id,

@@ -32,7 +32,7 @@ from diffusionbert.diffusion.gaussian import (
     sqrt_alpha_bar,
     squared_norms,
 )
-from diffusionbert.diffusion.sampling import State
+from diffusionbert.diffusion.sampling import Canvas, State
 from diffusionbert.diffusion.truncation import Truncation, draw_tokens
 from diffusionbert.files import write_json
 from diffusionbert.shapes import Float, Int
@@ -247,22 +247,27 @@ class DiffusionLM:
         return tuple(dict.fromkeys((self.settings.sampling_steps, self.num_steps)))
 
     @torch.no_grad()
-    def sample(self, lengths: Tensor, num_steps: int, truncation: Truncation, rng: torch.Generator) -> Iterator[State]:
+    def sample(self, canvas: Canvas, num_steps: int, truncation: Truncation, rng: torch.Generator) -> Iterator[State]:
         """Ancestral, down an even grid of `num_steps`; a state shows the words nearest to the prediction.
 
         The words at the end are drawn from p(w | x_0), and truncation acts there alone: the diffusion has none.
+        Raises ValueError when the canvas gives a token: it was not trained beside embeddings without noise.
         """
+        lengths, counted = canvas.lengths, canvas.counted
+        if bool((counted & ~canvas.masked).any()):
+            raise ValueError(
+                "the canvas gives tokens; expected none, as this Diffusion-LM was trained with all embeddings noised"
+            )
         device, grid = lengths.device, even_grid(self.num_steps, num_steps)
-        counted = torch.arange(int(lengths.max()), device=device) < lengths[:, None]
         shape = (*counted.shape, self.settings.embedding_size)
 
         def noise() -> Tensor:
             return torch.randn(shape, generator=rng, dtype=torch.float64, device=rng.device).float().to(device)
 
         def filled(tokens: Tensor) -> Tensor:
-            canvas = torch.full(counted.shape, self.vocabulary.pad_id, device=device)
-            canvas[counted] = tokens
-            return canvas
+            text = torch.full(counted.shape, self.vocabulary.pad_id, device=device)
+            text[counted] = tokens
+            return text
 
         xt, calls = noise(), 0
         for s, t in zip(reversed(grid[:-1]), reversed(grid[1:]), strict=True):

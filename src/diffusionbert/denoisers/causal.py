@@ -54,9 +54,9 @@ class CausalPredictor(nn.Module):
         """Logits at the chosen positions, row-major; float32 whatever the autocast."""
         return self._head(hidden[positions]).float()
 
-    def read(self, tokens: Int[Tensor, B], cache: Any) -> tuple[Float[Tensor, "B H"], Any]:
-        """Reads one more token of every sentence: the hidden state behind it, and the cache that now holds it."""
-        told = self._encoder(input_ids=tokens[:, None], past_key_values=cache, use_cache=True)
+    def read(self, tokens: Int[Tensor, "B N"], cache: Any) -> tuple[Float[Tensor, "B H"], Any]:
+        """Reads N more tokens of every sentence: the hidden state behind them, and the cache that now holds them."""
+        told = self._encoder(input_ids=tokens, past_key_values=cache, use_cache=True)
         return told.last_hidden_state[:, -1], told.past_key_values
 
     @property

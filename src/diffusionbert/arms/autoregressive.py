@@ -96,18 +96,19 @@ class Autoregressive:
     def loss(self, batch: Batch, draw: Draw) -> Loss:
         """Mean cross-entropy of a sentence's tokens and of its end, over the full softmax, nats per token.
 
-        Its terms are the tokens' share and the end's. The draw is not read.
+        Its terms are the tokens' share and the end's. Tokens that are given are read and not predicted: of pairs it is
+        a prefix language model. The draw is not read.
         """
         hidden = self.predictor.encode(batch.tokens)
-        targets, real = self.predictor.targets(batch.tokens, batch.lengths)
-        count = (batch.lengths + 1).sum()
+        targets, real = self.predictor.targets(batch.tokens, batch.lengths, batch.given)
+        count = (batch.num_counted + 1).sum()
         scale = 1 / count
         every_id = torch.ones(1, 1, self.vocabulary.size, device=hidden.device)
 
         def terms(hidden: Tensor, chunk: slice) -> dict[str, Tensor]:
             logits, wanted = self.predictor.predict(hidden, real[chunk]), targets[chunk][real[chunk]]
             log_sum, chosen = log_sums_and_targets(logits, every_id, real[chunk].sum()[None], wanted)
-            nats, end = log_sum.squeeze(-1) - chosen, _is_end(batch.lengths[chunk])
+            nats, end = log_sum.squeeze(-1) - chosen, _is_end(batch.num_counted[chunk])
             return {"token": nats[~end].sum() * scale, "end": nats[end].sum() * scale}
 
         return Loss(*summed_in_chunks(hidden, self.predictor.parameters(), self.chunks(real), terms), count)
@@ -206,7 +207,7 @@ class AutoregressiveScorer:
     def _chunks(self, batch: Batch) -> Iterator[dict[str, Terms]]:
         predictor, candidates = self.arm.predictor, self.arm.vocabulary.candidates
         hidden = predictor.encode(batch.tokens)
-        targets, real = predictor.targets(batch.tokens, batch.lengths)
+        targets, real = predictor.targets(batch.tokens, batch.lengths, batch.given)
         both = torch.stack([candidates, torch.ones_like(candidates)])[None].float()  # (1, 2, V)
         for chunk in self.arm.chunks(real):
             rows, wanted = real[chunk], targets[chunk][real[chunk]]
@@ -214,12 +215,12 @@ class AutoregressiveScorer:
             log_sums, chosen = log_sums_and_targets(logits, both, rows.sum()[None], wanted)
             among_candidates, among_all = (log_sums - chosen[:, None]).unbind(-1)
             given_length = torch.where(candidates[wanted], among_candidates, torch.inf)
-            given_length = given_length.masked_fill(_is_end(batch.lengths[chunk]), 0.0)
+            given_length = given_length.masked_fill(_is_end(batch.num_counted[chunk]), 0.0)
             yield {GIVEN_LENGTH: _terms(given_length, rows), WITH_END: _terms(among_all, rows)}
 
 
 def _is_end(lengths: Tensor) -> Tensor:
-    """Which of the rows of these sentences, n + 1 each, is the end's."""
+    """Which of the rows of these sentences, n + 1 each for n tokens that are predicted, is the end's."""
     ends = torch.zeros(int((lengths + 1).sum()), dtype=torch.bool, device=lengths.device)
     ends[(lengths + 1).cumsum(0) - 1] = True
     return ends

@@ -183,7 +183,7 @@ class MouthScorer:
         return Terms.joined([order_terms(step) for step in asked(arm, batch, draw, noisy)])
 
     def _masked(self, batch: Batch, draw: Draw) -> Tensor:
-        visible = num_visible(draw.t, batch.lengths)
+        visible = num_visible(draw.t, batch.num_counted)
         return hidden_beyond(visible, ranks(draw.uniforms, batch.counted), batch.counted)
 
     def _step(self, draw: Draw) -> tuple[Draw, Tensor]:
@@ -199,7 +199,7 @@ class MouthScorer:
             there, weight = self._step(draw)
             return self.orders.control(batch, there, name) * weight
         masked = self._masked(batch, draw)
-        return self._information(batch, masked) * batch.lengths / masked.sum(-1).clamp(min=1)
+        return self._information(batch, masked) * batch.num_counted / masked.sum(-1).clamp(min=1)
 
     def expected_control(self, batch: Batch, grid: Sequence[int], name: str) -> Tensor:
         """Of `bound`: every word is named once."""

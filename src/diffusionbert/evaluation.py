@@ -32,6 +32,7 @@ class Scores:
     reveal: Array
     timing: Array
     monte_carlo_standard_error: float  # of the mean nats per sentence, from the spread over strata
+    standard_errors: Array  # of every sentence's nats, likewise
 
 
 @torch.no_grad()
@@ -180,13 +181,15 @@ def _scores(reveal: list[list[Array]], timing: list[list[Array]], order: NDArray
     # A share is one draw. Differences of neighbouring strata overestimate its variance, by what their means differ;
     # the strata at the two ends, of which the first holds most of the variance, stand in one difference only and are
     # counted once more.
-    squares = ((shares[1:] - shares[:-1]) ** 2).sum(-1)
+    each = (shares[1:] - shares[:-1]) ** 2
+    squares = each.sum(-1)
     variance = float(squares.sum() + squares[:1].sum() + squares[-1:].sum()) / 2
     return Scores(
         shares.sum(0),
         named.sum(0),
         timed.sum(0),
         monte_carlo_standard_error=float(np.sqrt(variance)) / shares.shape[1],
+        standard_errors=np.sqrt((each.sum(0) + each[:1].sum(0) + each[-1:].sum(0)) / 2),
     )
 
 

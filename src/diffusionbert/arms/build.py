@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from diffusionbert import config
 from diffusionbert.arms.base import NO_MASK, Arm, Vocabulary
 from diffusionbert.arms.fit import check_fit
+from diffusionbert.arms.saved import DESCRIBED, read_description, read_vocabulary
 from diffusionbert.corpus.folders import checked_folder
 from diffusionbert.corpus.packages import CACHE, extract_folder, fetch_package
 from diffusionbert.corpus.shards import Shards
@@ -37,14 +38,18 @@ def settings_of(name: str, row: config.Arm, where: str = "params.yaml") -> Any:
 
     Raises ConfigError, one line per fault, for an unknown system, an unknown or misspelt key, or a wrong value.
     """
-    if row.system not in SYSTEMS:
+    return _settings(row.system, row.settings, where, f"arms.{name}.")
+
+
+def _settings(system: str, chosen: dict[str, Any], where: str, key: str) -> Any:
+    if system not in SYSTEMS:
         known = ", ".join(sorted(SYSTEMS))
-        raise config.ConfigError(f"{where}: arms.{name}.system: found '{row.system}'; expected one of {known}")
-    kind = getattr(import_module(f"diffusionbert.arms.{row.system}"), SYSTEMS[row.system][0])
+        raise config.ConfigError(f"{where}: {key}system: found '{system}'; expected one of {known}")
+    kind = getattr(import_module(f"diffusionbert.arms.{system}"), SYSTEMS[system][0])
     try:
-        return TypeAdapter(kind).validate_json(json.dumps(row.settings))
+        return TypeAdapter(kind).validate_json(json.dumps(chosen))
     except ValidationError as error:
-        raise config.ConfigError("\n".join(config.lines_of(error, where, f"arms.{name}.settings"))) from None
+        raise config.ConfigError("\n".join(config.lines_of(error, where, f"{key}settings"))) from None
 
 
 def check(params: config.Params, where: str = "params.yaml") -> None:
@@ -59,15 +64,25 @@ def check(params: config.Params, where: str = "params.yaml") -> None:
             f"{where}: generative.arm: found '{judge}' of system '{params.arms[judge].system}'; expected an arm of "
             "system 'autoregressive', or null"
         )
+    if judge is not None and params.corpus.source == "pairs":
+        raise config.ConfigError(
+            f"{where}: generative.arm: found '{judge}' with corpus.source 'pairs'; expected null, as an arm of pairs "
+            "says how likely a target is given its source and not by itself"
+        )
     for name, row in params.arms.items():
         settings = settings_of(name, row, where)
+        if getattr(settings, "partial_noising", params.corpus.source == "pairs") != (params.corpus.source == "pairs"):
+            raise config.ConfigError(
+                f"{where}: arms.{name}.settings.partial_noising: found {str(settings.partial_noising).lower()} with "
+                f"corpus.source '{params.corpus.source}'; expected true for 'pairs' and false for any other"
+            )
         if params.sample.sampler == "released" and row.system != "absorbing":
             raise config.ConfigError(
                 f"{where}: sample.sampler: found 'released' with arms.{name} of system '{row.system}'; expected "
                 "'exact', as no other system than 'absorbing' has the published one"
             )
         try:
-            check_fit(name, params, settings, _class(row).backbone_kind)
+            check_fit(name, params, settings, _class(row.system).backbone_kind)
         except ValueError as error:
             raise config.ConfigError(f"{where}: {error}") from None
         if not hasattr(settings, "check_steps"):  # a system whose samplers take their own numbers of steps
@@ -109,7 +124,7 @@ def new_arm(
     """The arm as it is before its first training step, on the device; random weights follow from the arm's seed."""
     row = params.arms[name]
     settings = settings_of(name, row)
-    if shards.special.mask_id is None and _class(row).backbone_kind == "masked":
+    if shards.special.mask_id is None and _class(row.system).backbone_kind == "masked":
         raise ValueError(
             f"arms.{name}.tokenizer: '{row.tokenizer}' has no mask token; expected a masked LM's tokenizer for system "
             f"'{row.system}'"
@@ -117,7 +132,11 @@ def new_arm(
     with torch.random.fork_rng():
         torch.manual_seed(row.seed)  # transformers draws initial weights from torch's global generator
         model = _backbone(
-            row.backbone, params, shards, pretrained=settings.init == "pretrained", kind=_class(row).backbone_kind
+            row.backbone,
+            params,
+            shards,
+            pretrained=settings.init == "pretrained",
+            kind=_class(row.system).backbone_kind,
         )
         arm = _arm(row, settings, model, params, shards, table, device)
     arm.module.to(device)
@@ -135,15 +154,30 @@ def trained_arm(
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder; expected the trained model of arm {name}")
     check_sums(folder)
-    model = backbone.load(folder, pretrained=True, kind=_class(row).backbone_kind)
+    model = backbone.load(folder, pretrained=True, kind=_class(row.system).backbone_kind)
     arm = _arm(row, settings_of(name, row), model, params, shards, table, device)
     arm.restore(folder)
     arm.module.to(device).eval()
     return arm
 
 
-def _class(row: config.Arm) -> Any:
-    return getattr(import_module(f"diffusionbert.arms.{row.system}"), SYSTEMS[row.system][1])
+def saved_arm(folder: Path, device: torch.device = CPU) -> Arm:
+    """The arm that `save_arm` wrote, from its folder alone, on the device and ready to score and sample.
+
+    Raises ValueError when the folder is no arm's, or a file of it is missing or has changed since.
+    """
+    system, chosen = read_description(folder)
+    settings = _settings(system, chosen, str(folder / DESCRIBED), "")
+    vocabulary = read_vocabulary(folder).to(device)
+    model = backbone.load(folder, pretrained=True, kind=_class(system).backbone_kind)
+    arm: Arm = _class(system)(settings, model, vocabulary, folder)
+    arm.restore(folder)
+    arm.module.to(device).eval()
+    return arm
+
+
+def _class(system: str) -> Any:
+    return getattr(import_module(f"diffusionbert.arms.{system}"), SYSTEMS[system][1])
 
 
 def _arm(
@@ -156,7 +190,7 @@ def _arm(
     device: torch.device,
 ) -> Arm:
     vocabulary = vocabulary_of(shards, table).to(device)
-    arm: Arm = _class(row)(settings, model, vocabulary, shards.tokenizer_folder, params.runtime.logits_budget_mb)
+    arm: Arm = _class(row.system)(settings, model, vocabulary, shards.tokenizer_folder, params.runtime.logits_budget_mb)
     longest = max(int(shards[split].lengths.max(initial=0)) for split in ("train", "valid", "test"))
     if longest > arm.max_length:
         raise ValueError(

@@ -47,7 +47,11 @@ class State:
 
 @dataclass(frozen=True)
 class Canvas:
-    """What is to be filled: given tokens, and where they are [MASK]. Positions beyond a length hold padding."""
+    """What is to be filled: tokens, and where they are [MASK]; the others inside a length are given and stay.
+
+    A given token is to a sampler one that was revealed before it began. Positions beyond a length hold padding. Rows
+    need neither the same length nor the same pattern.
+    """
 
     xt: Int[Tensor, "B L"]
     masked: Bool[Tensor, "B L"]
@@ -58,6 +62,16 @@ class Canvas:
         """All [MASK], of the given lengths."""
         inside = torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]
         return Canvas(torch.where(inside, mask_id, pad_id), inside, lengths)
+
+    @staticmethod
+    def of_pairs(
+        tokens: Int[Tensor, "B L"], given: Int[Tensor, B], lengths: Int[Tensor, B], mask_id: int, pad_id: int
+    ) -> Canvas:
+        """So many leading tokens of each row given, all behind them inside its length [MASK], whatever stood there."""
+        place = torch.arange(tokens.shape[1], device=tokens.device)
+        inside, told = place < lengths[:, None], place < given[:, None]
+        xt = torch.where(told, tokens, mask_id).masked_fill(~inside, pad_id)
+        return Canvas(xt, inside & ~told, lengths)
 
     @property
     def counted(self) -> Bool[Tensor, "B L"]:

@@ -21,12 +21,13 @@ import torch
 import diffusionbert
 from diffusionbert.arms.base import Arm
 from diffusionbert.arms.build import SYSTEMS, check, new_arm
+from diffusionbert.arms.saved import save_arm
 from diffusionbert.checkpoint import Checkpoint, held
 from diffusionbert.config import Params
 from diffusionbert.corpus.batches import Stream, in_order_of_length
 from diffusionbert.corpus.shards import Shards
 from diffusionbert.evaluation import evaluate, mean_and_interval
-from diffusionbert.files import replacing, sha256, write_json, write_sums, write_text
+from diffusionbert.files import replacing, sha256, write_json, write_text
 from diffusionbert.ranks import rank
 from diffusionbert.stages import processes, shell
 from diffusionbert.stages.compute import Machine, compile_encoders, named_arm, tokens_of
@@ -124,8 +125,7 @@ def _write(context: shell.Context, arm: Arm, history: History, machine: Machine,
     settings, validated = params.train, history.validation[-1]
     with replacing(out / "model") as aside:
         aside.mkdir()
-        arm.save(aside)
-        write_sums(aside)
+        save_arm(arm, aside)
     write_text(out / "history.csv", _csv(history.losses))
     write_text(out / "validation.csv", _csv(history.validation))
     nats = np.array(history.sentences)  # (validations, sentences)

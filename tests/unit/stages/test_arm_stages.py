@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,10 +16,11 @@ from workflow.profiles import merged
 
 from diffusionbert import config
 from diffusionbert.corpus.shards import Shards
-from diffusionbert.diffusion.sampling import State
+from diffusionbert.diffusion.sampling import Canvas, State
 from diffusionbert.diffusion.truncation import Truncation
 from diffusionbert.stages import evaluate, frontier, information, sample, speed, train
 from diffusionbert.stages.compute import Machine
+from toy_arms import toy_vocabulary
 
 ROOT = Path(__file__).parents[3]
 
@@ -181,21 +182,23 @@ def test_speed_measures_every_arm(project: Path) -> None:
 class _Slow:
     """An arm with two numbers of steps of its own, each step a hundredth of a second."""
 
+    vocabulary = toy_vocabulary()
+
     def own_steps(self, length: int) -> tuple[int, ...]:
         return 2, 400
 
-    def sample(self, lengths: Any, num_steps: int, *_: Any) -> Iterator[State]:
+    def sample(self, canvas: Canvas, num_steps: int, *_: Any) -> Iterator[State]:
         for step in range(num_steps):
             time.sleep(0.01)
-            yield State(num_steps - step - 1, lengths[:, None], step + 1)
+            yield State(num_steps - step - 1, canvas.xt, step + 1)
 
 
 def test_a_long_run_of_steps_of_its_own_is_stopped_and_told_in_proportion() -> None:
     settings = config.Speed(num_steps=[2], num_samples=2, length=3, repeats=2, max_seconds=0.2)
     machine = Machine(torch.device("cpu"), "float32", 1)
-    slow: Any = _Slow()
+    slow, canvas = cast(Any, _Slow()), Canvas.blank(torch.full((2,), 3), mask_id=1, pad_id=0)
     short, long = (
-        speed._measured(slow, num_steps, settings, Truncation(), machine, own=True) for num_steps in (2, 400)
+        speed._measured(slow, num_steps, canvas, settings, Truncation(), machine, own=True) for num_steps in (2, 400)
     )
     assert (short["runs"], short["stopped_after_steps"]) == (2, None)
     assert long["runs"] == 1

@@ -1,0 +1,58 @@
+"""infill: a text with [MASK] in it, filled by a trained arm; the given words stay."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from typing import Any
+
+from diffusionbert.commands import opened as arms
+from diffusionbert.commands import sampling, texts
+from diffusionbert.commands.opened import Opened
+from diffusionbert.commands.sampling import Settings
+from diffusionbert.commands.texts import Masked
+
+ABOUT = (
+    "Fills every [MASK] of a text. One [MASK] is one token of the arm's tokenizer, and a word that it splits takes "
+    "several: [MASK] [MASK] may come out as one word. Masked arms fill anywhere; an autoregressive one only behind the "
+    "given words. A text's fillings follow from the seed and the text, whatever other texts stand beside it."
+)
+
+
+def add(commands: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "infill", help="fill the [MASK]s of a text with a trained arm", description=ABOUT
+    )
+    texts.add_arguments(parser, "a text with a [MASK] for every token to be filled")
+    arms.add_arguments(parser)
+    sampling.add_arguments(parser, "fillings of every text")
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    settings, given = sampling.settings_of(args), texts.texts_of(args)
+    opened = arms.opened(args)
+    wanted = [texts.numbered(number, texts.masked_text, opened, text) for number, text in enumerate(given, start=1)]
+    rows = []
+    for number, masked in enumerate(wanted, start=1):
+        rows.append(texts.numbered(number, _filled, opened, settings, masked))
+        if not args.json:
+            print("\n".join(rows[-1]["fillings"]), flush=True)
+    if args.json:
+        print(json.dumps({**opened.described, **settings.described, "texts": rows}, indent=2, ensure_ascii=False))
+
+
+def _filled(opened: Opened, settings: Settings, masked: Masked) -> dict[str, Any]:
+    canvas = masked.canvas(opened)
+    num_steps = sampling.num_steps_of(opened.arm, canvas, settings)
+    tokens = list(sampling.sampled(opened, settings, canvas, num_steps, _key(masked)))
+    fillings = [opened.text(row) for row in tokens]
+    told = {"text": masked.text, "unknown": masked.unknown, "steps": num_steps}
+    return {**told, "fillings": fillings, "tokens": tokens}
+
+
+def _key(masked: Masked) -> int:
+    """What a text's draws are keyed by: the text itself, not its place among others."""
+    digest = hashlib.sha256(json.dumps(masked.tokens).encode()).digest()
+    return int.from_bytes(digest[:8], "big")

@@ -1,0 +1,61 @@
+"""generate: every system writes, and under its settings what the sample stage writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from diffusionbert.arms.build import saved_arm
+from diffusionbert.config import Sample
+from diffusionbert.corpus.tokenizers import decode_tokens
+from diffusionbert.stages import sample
+from diffusionbert.stages.compute import Machine
+from unit.program import Program
+
+ARMS = ["linear", "spindle", "mouth", "embedded", "left"]
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_the_texts_are_the_sample_stages(program: Program, folders: dict[str, Path], name: str) -> None:
+    arm, machine = saved_arm(folders[name]), Machine(torch.device("cpu"), "float32", 1)
+    settings = Sample(num_samples=4, length=9, num_steps=16, temperature=0.8, top_k=20, batch_size=50, seed=5)
+    num_steps = next(iter(arm.own_steps(9)), 16)
+    last = sample._states(arm, settings, num_steps, 4, 0, machine)[-1]
+    wanted = decode_tokens(folders[name], last.xt.tolist())
+    arguments = ["-n", 4, "--length", 9, "--temperature", 0.8, "--top-k", 20, "--seed", 5, "--arm", folders[name]]
+    steps = [] if arm.own_steps(9) else ["--steps", 16]
+    code, out, err = program("generate", *arguments, *steps)
+    assert (code, err) == (0, "")
+    assert out.splitlines() == wanted
+    code, out, _ = program("generate", *arguments, *steps, "--json")
+    told = json.loads(out)
+    assert told["texts"] == wanted
+    assert (told["steps"], told["length"], told["seed"], told["top_k"]) == (num_steps, 9, 5, 20)
+
+
+@pytest.mark.parametrize(("name", "steps"), [("linear", 32), ("mouth", 9), ("embedded", 8), ("left", 9)])
+def test_the_usual_steps_are_the_systems(program: Program, folders: dict[str, Path], name: str, steps: int) -> None:
+    code, out, _ = program("generate", "--length", 9, "--arm", folders[name], "--json")
+    assert (code, json.loads(out)["steps"]) == (0, steps)
+
+
+def test_the_writing_is_shown(program: Program, folders: dict[str, Path]) -> None:
+    code, out, err = program("generate", "--length", 4, "--arm", folders["left"], "--watch")
+    assert code == 0
+    assert [line.count("▁") for line in err.splitlines()] == [4, 3, 2, 1, 0]
+    assert err.splitlines()[-1] == f"t    0  {out.strip()}"
+
+
+def test_a_length_that_the_arm_cannot_hold_is_named(program: Program, folders: dict[str, Path]) -> None:
+    for length, error in (
+        (63, "found 63; expected at most 62, as this arm holds"),
+        (0, "found 0; expected at least 1"),
+    ):
+        assert program("generate", "--length", length, "--arm", folders["linear"]) == (
+            1,
+            "",
+            f"error: --length: {error}\n",
+        )

@@ -6,9 +6,7 @@ words, its own choice among the candidates, and hypothesis and reference swapped
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -22,7 +20,6 @@ from diffusionbert.metrics.sentence_bleu import Counted, corpus_bleu, sentence_b
 
 Words = list[str]
 Array = NDArray[np.float64]
-Columns = Mapping[str, Array]  # one number per source under each score; NaN where a source has none
 
 OURS = ("bleu", "rouge_l", "self_bleu", "div_4")
 DIFFUSEQ = ("diffuseq_bleu", "diffuseq_rouge_l", "diffuseq_dist_1", "diffuseq_self_bleu", "diffuseq_div_4")
@@ -127,39 +124,5 @@ def summary(scored: Scored, seed: int, resamples: int) -> dict[str, Any]:
     }
 
 
-def contrasts(systems: Mapping[str, Columns], seed: int, resamples: int) -> list[dict[str, Any]]:
-    """Every two systems once: the difference of each score that both have, `one` minus `other`, paired by source."""
-    return [
-        {"one": one, "other": other, **_differences(systems[one], systems[other], seed, resamples)}
-        for one, other in combinations(systems, 2)
-    ]
-
-
-def _differences(ours: Columns, theirs: Columns, seed: int, resamples: int) -> dict[str, Any]:
-    found = {}
-    for name in SCORES:
-        if name in ours and name in theirs:
-            gained = ours[name] - theirs[name]
-            if len(held := gained[~np.isnan(gained)]):
-                found[name] = mean_interval(held, np.random.default_rng(seed), resamples).as_dict()
-    return found
-
-
-def mean(values: Array) -> float:
-    """Over the sources that have the score. Raises ValueError where none has."""
-    held = values[~np.isnan(values)]
-    if not len(held):
-        raise ValueError("a score that no source has; expected one at least")
-    return float(held.mean())
-
-
 def _or(value: float | None, otherwise: float) -> float:
     return otherwise if value is None else value
-
-
-def same_sources(systems: Mapping[str, Sequence[object]]) -> None:
-    """Raises ValueError naming two systems that answered different sources."""
-    names = list(systems)
-    for name in names[1:]:
-        if systems[name] != systems[names[0]]:
-            raise ValueError(f"{names[0]} and {name} answered different sources; expected the same, in one order")

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from diffusionbert.metrics.bertscore import Encoded, bertscore
-from diffusionbert.metrics.pairs import SCORES, Answers, contrasts, mean, same_sources, score, summary
+from diffusionbert.metrics.pair_contrasts import contrasts, mean, same_sources, spread, told
+from diffusionbert.metrics.pair_signatures import signatures
+from diffusionbert.metrics.pairs import SCORES, Answers, score, summary
 from diffusionbert.metrics.retrieval import Index
 from diffusionbert.metrics.sentence_bleu import Counted, sentence_bleu
 
@@ -83,6 +85,25 @@ def test_differences_are_paired_by_source_and_over_those_that_both_have() -> Non
     assert "self_bleu" not in row
     assert set(row) - {"one", "other"} <= set(SCORES)
     assert mean(one["div_4"]) == 0.75
+
+
+def test_seeds_of_a_row_and_of_two_are_told_by_their_means() -> None:
+    systems = {name: {"bleu": np.array([value, value + 0.2])} for name, value in zip("abcdef", range(6), strict=True)}
+    groups = {"a": {0: "a", 1: "b", 2: "c"}, "d": {0: "d", 1: "e", 2: "f"}, "e": {0: "e", 1: "f"}}
+    found = told(groups["a"], systems)
+    assert found["bleu"]["values"] == pytest.approx([0.1, 1.1, 2.1])
+    apart = spread("a", "d", groups, systems)
+    assert apart is not None
+    assert apart["bleu"]["values"] == pytest.approx([-3.0] * 3)
+    assert spread("a", "e", groups, systems) is None
+
+
+def test_every_score_that_is_told_has_a_signature() -> None:
+    names = set(summary(score(answers()), 0, 5))
+    told_of = signatures(num_sources=2, num_candidates=3, seed=7, rule="mbr", encoder=None)
+    counts = {"mean_words", "without_four_grams", "chosen_otherwise_by_diffuseq"}
+    assert names - counts == set(told_of)
+    assert told_of["bleu"]["text"] == "bleu|tok:bert-basic|case:lower|n:4|smooth:method4|refs:1|samples:2|seed:7|v:1"
 
 
 def test_systems_that_answered_different_sources_are_refused() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from diffusionbert.denoisers.backbone import num_positions
+from diffusionbert.denoisers.backbone import no_bars, num_positions
 from diffusionbert.metrics.bertscore import Encoded
 
 
@@ -24,6 +24,7 @@ class ContextualEncoder:
         import transformers
 
         transformers.logging.set_verbosity_error()
+        no_bars(transformers)
         try:
             self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(str(place))
             self._model: Any = transformers.AutoModel.from_pretrained(str(place), dtype=torch.float32)

@@ -8,8 +8,8 @@ from diffusionbert.metrics.sentence_bleu import ORDER, SMOOTHING
 from diffusionbert.metrics.signature import Signature
 
 INTERVAL = "mean over sources, 95 % bootstrap over sources"
-SPACED = "bert-basic, joined as BERT's tokenizer decodes, split on spaces"
-ALPHANUMERIC = "bert-basic, joined as BERT's tokenizer decodes, runs of a-z and 0-9"
+SPACED = "bert-basic,decoded,spaces"  # as `metrics.diffuseq` splits
+ALPHANUMERIC = "bert-basic,decoded,a-z0-9"
 RULES = {
     "mbr": "the candidate of the greatest summed sentence BLEU against the others",
     "released": "the candidate that the others and it itself score best against, as the release chooses",
@@ -43,5 +43,5 @@ def signatures(num_sources: int, num_candidates: int, seed: int, rule: str, enco
         of("diffuseq_div_4", ORDER, None, f"distinct 4-grams / 4-grams of {several}, 0 without any", tok=SPACED),
     ]
     if encoder is not None:
-        every.append(of("bertscore", 1, 1, f"F under {encoder}, no idf, not rescaled; {chosen}", tok="the model's own"))
+        every.append(of("bertscore", 1, 1, f"F under {encoder}, no idf, not rescaled; {chosen}", tok="the-model's"))
     return {signature.score: signature.as_dict() for signature in every}

@@ -129,11 +129,14 @@ class Toy:
                     rows[i, -1] += predicted[v] * (1 - revealed)
         return rows
 
-    def probabilities(self, grid: list[int]) -> dict[tuple[int, ...], float]:
-        """The model's probability of every sentence, by carrying the distribution over all states down the grid."""
+    def probabilities(self, grid: list[int], start: tuple[int, ...] | None = None) -> dict[tuple[int, ...], float]:
+        """The model's probability of every sentence, by carrying the distribution over all states down the grid.
+
+        From `start` instead of all [MASK]: that of what is missing, its words given.
+        """
         shape = (self.num_words + 1,) * self.length
         mass = np.zeros(shape)
-        mass[(self.num_words,) * self.length] = 1.0
+        mass[start or (self.num_words,) * self.length] = 1.0
         for s, t in zip(grid[-2::-1], grid[:0:-1], strict=True):
             following = np.zeros(shape)
             for state in itertools.product(range(self.num_words + 1), repeat=self.length):

@@ -95,6 +95,56 @@ class GrammarSource(Section):
     seed: Count = 0
 
 
+class PairPaths(Section):
+    """DiffuSeq's jsonl, one pair a line; one file alone (`all`) is split by a hash of the sources."""
+
+    train: str | None = None
+    valid: str | None = None
+    test: str | None = None
+    all: str | None = None
+
+    @property
+    def named(self) -> dict[str, str]:
+        return {key: path for key, path in self.model_dump().items() if path is not None}
+
+    @model_validator(mode="after")
+    def _three_or_one(self) -> PairPaths:
+        if set(self.named) not in ({"train", "valid", "test"}, {"all"}):
+            found = ", ".join(self.named) or "none"
+            raise ValueError(f"found {found}; expected train, valid and test, or all")
+        return self
+
+
+class Pairs(Section):
+    """Sources and the targets that are to be generated of them."""
+
+    task: Literal["qqp", "quasar_t", "wiki_auto", "cc", "kjv_web", "files"]
+    paths: PairPaths | None = None
+    repository: str | None = None  # of the hub, or a folder: parquet files
+    revision: str | None = None
+    packages: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None  # of 'kjv_web': KJV's, WEB's
+    source_field: str = "src"
+    target_field: str = "trg"
+    allow_count_mismatch: bool = False
+    skip_bad: bool = False  # lines without source or target, or in another encoding: counted instead of refused
+    skip_long: bool = False  # pairs that do not fit into tokenize.max_length
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the pairs come in three splits already."""
+        return self.repository is not None or (self.paths is not None and self.paths.all is None)
+
+    @model_validator(mode="after")
+    def _from_one_place(self) -> Pairs:
+        keys = {"packages": self.packages, "paths": self.paths, "repository": self.repository}
+        found = [key for key, value in keys.items() if value is not None]
+        wanted = ["packages"] if self.task == "kjv_web" else ["paths", "repository"]
+        if len(found) != 1 or found[0] not in wanted:
+            told = ", ".join(found) or "none"
+            raise ValueError(f"task '{self.task}' with {told}; expected one of {', '.join(wanted)}, and no other")
+        return self
+
+
 class Cleaning(Section):
     drop_damaged: bool = True
     min_words: Positive = 5
@@ -109,15 +159,16 @@ class Cleaning(Section):
 
 
 class Corpus(Section):
-    source: Literal["package", "pool", "files", "lm1b", "grammar"]
+    source: Literal["package", "pool", "files", "lm1b", "grammar", "pairs"]
     package: NewsSource | None = None
     pool: Annotated[list[PoolMember], Field(min_length=1)] | None = None
     files: FilesSource | None = None
     lm1b: Lm1bSource | None = None
     grammar: GrammarSource | None = None
+    pairs: Pairs | None = None
     cleaning: Cleaning | None = None
-    valid_share: Share
-    test_share: Share | None = None  # null for lm1b, which keeps its published test split
+    valid_share: Share | None = None  # null for pairs that come in three splits
+    test_share: Share | None = None  # null for them, and for lm1b, which keeps its published test split
     max_sentences: Positive | None = None
     seed: Count = 0
 
@@ -125,11 +176,17 @@ class Corpus(Section):
     def _source_is_described(self) -> Corpus:
         if getattr(self, self.source) is None:
             raise ValueError(f"source is '{self.source}', so the section corpus.{self.source} is needed")
-        if (self.test_share is None) != (self.source == "lm1b"):
-            expected = "null, as lm1b keeps its published test split" if self.source == "lm1b" else "a share in (0, 1)"
-            raise ValueError(f"test_share is {self.test_share}; expected {expected}")
-        if self.valid_share + (self.test_share or 0.0) >= 1:
+        is_split = self.source == "pairs" and self.pairs is not None and self.pairs.is_split
+        published = {"valid_share": is_split, "test_share": is_split or self.source == "lm1b"}
+        for key, has_own in published.items():
+            if (found := getattr(self, key)) is None and not has_own:
+                raise ValueError(f"{key} is {found}; expected a share in (0, 1)")
+            if found is not None and has_own:
+                raise ValueError(f"{key} is {found}; expected null, as {self.source} keeps its published split")
+        if (self.valid_share or 0.0) + (self.test_share or 0.0) >= 1:
             raise ValueError(f"valid_share {self.valid_share} + test_share {self.test_share} leave no train split")
+        if self.source == "pairs" and self.cleaning is not None:
+            raise ValueError("cleaning is set with source 'pairs'; expected null, as pairs are kept as they are")
         return self
 
 
@@ -159,6 +216,9 @@ class Tokenize(Section):
     max_length: Positive = 128
     shard_size: Positive = 50_000
     workers: Positive | None = None  # processes that encode; null: runtime.threads. The shards do not depend on it
+    max_source: Positive | None = None  # of pairs: longer sources are truncated; null: none is
+    max_target: Positive | None = None  # of pairs: longer targets are truncated
+    target_length: Literal["padded", "given"] | None = None  # of pairs: filled up with end tokens, or told
 
 
 class Information(Section):
@@ -280,6 +340,13 @@ class Evaluate(Section):
         return self
 
 
+class SamplePairs(Section):
+    """What is generated where the corpus has pairs: candidates of the first sources of the test split."""
+
+    num_sources: Annotated[int, Field(ge=4)]
+    num_candidates: Positive
+
+
 class Sample(Section):
     sampler: Literal["exact", "released"] = "exact"
     num_samples: Annotated[int, Field(ge=4)]  # two halves: for BLEU, and scored against each other
@@ -290,6 +357,7 @@ class Sample(Section):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     batch_size: Positive = 64
     seed: Count = 0
+    pairs: SamplePairs | None = None  # of a corpus of pairs; num_samples and length are not read then
 
 
 class Metrics(Section):
@@ -442,6 +510,11 @@ class Params(Section):
         lm1b = self.corpus.lm1b
         if lm1b is not None and lm1b.archive is not None and not lm1b.archive_is_remote:
             paths.append(("lm1b.archive", lm1b.archive))
+        pairs = self.corpus.pairs
+        if pairs is not None:
+            paths += [(f"pairs.paths.{key}", path) for key, path in (pairs.paths.named if pairs.paths else {}).items()]
+            for number, name in enumerate(pairs.packages or []):
+                known(f"corpus.pairs.packages[{number}]", name, "packages", self.packages)
         for key, path in paths:
             if not path.startswith("corpora/") or ".." in path.split("/"):
                 # dvc.yaml names that folder as a dependency: a file elsewhere could change unseen
@@ -459,6 +532,34 @@ class Params(Section):
         unused = set(self.tokenizers) - {arm.tokenizer for arm in self.arms.values()}
         if unused:
             raise ValueError(f"tokenizers.{min(unused)} is named by no arm; remove it or name it")
+        return self
+
+    @model_validator(mode="after")
+    def _pairs_are_described(self) -> Params:
+        """What only pairs have is there for them and for no other corpus."""
+        needed = {
+            "tokenize.max_target": self.tokenize.max_target,
+            "tokenize.target_length": self.tokenize.target_length,
+            "sample.pairs": self.sample.pairs,
+        }
+        if self.corpus.source != "pairs":
+            for key, value in (needed | {"tokenize.max_source": self.tokenize.max_source}).items():
+                if value is not None:
+                    raise ValueError(f"{key} is set with corpus.source '{self.corpus.source}'; only 'pairs' has it")
+            return self
+        for key, value in needed.items():
+            if value is None:
+                raise ValueError(f"{key}: missing; corpus.source 'pairs' needs it")
+        for name, tokenizer in self.tokenizers.items():
+            if tokenizer.packed:
+                raise ValueError(f"tokenizers.{name}.packed is true; expected false, as a row is one pair")
+        source, target = self.tokenize.max_source, self.tokenize.max_target or 0
+        longest = (0 if source is None else source + 1) + target
+        if longest > self.tokenize.max_length:
+            raise ValueError(
+                f"tokenize.max_length is {self.tokenize.max_length}; expected at least {longest}: max_source, a "
+                "separator and max_target"
+            )
         return self
 
     @model_validator(mode="after")

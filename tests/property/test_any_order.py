@@ -87,7 +87,7 @@ def test_the_bound_is_that_of_continuous_time_under_the_linear_schedule() -> Non
 
 def drawn(arm: BertMouth, num_steps: int, seed: int = 0) -> Tensor:
     lengths, rng = torch.full((NUM_SAMPLES,), LENGTH), torch.Generator().manual_seed(seed)
-    *_, last = arm.sample(lengths, num_steps, Truncation(), rng)
+    *_, last = arm.sample(arm.vocabulary.blank(lengths), num_steps, Truncation(), rng)
     assert last.t == 0
     assert last.calls == num_steps
     assert not bool((last.xt == WORDS).any())
@@ -160,6 +160,27 @@ def test_gibbs_steps_leave_a_joint_law_as_it_is(num_steps: int) -> None:
         rng=torch.Generator().manual_seed(1),
     )
     assert p_value(last.xt, {sentence: float(joint[sentence]) for sentence in all_sentences()}) > 1e-3
+
+
+@pytest.mark.parametrize("num_steps", [2, 3, 9])
+def test_missing_words_have_their_law_given_the_rest(num_steps: int) -> None:
+    """Named one at a time, in any order, from the conditionals of one joint law; and given words stay."""
+    joint = np.random.default_rng(4).dirichlet(np.ones(WORDS**LENGTH)).reshape([WORDS] * LENGTH)
+    starts = torch.tensor([[WORDS, 1, WORDS], [2, 0, WORDS]]).repeat_interleave(NUM_SAMPLES // 2, 0)
+    *_, last = random_order(
+        Conditionals(joint),
+        Canvas(starts, starts == WORDS, torch.full((len(starts),), LENGTH)),
+        torch.arange(WORDS + 1) < WORDS,
+        num_steps,
+        mask_id=WORDS,
+        truncation=Truncation(),
+        rng=torch.Generator().manual_seed(1),
+    )
+    first, second = last.xt.split(NUM_SAMPLES // 2)
+    given = joint[:, 1, :] / joint[:, 1, :].sum()
+    assert p_value(first, {(a, 1, b): float(given[a, b]) for a in range(WORDS) for b in range(WORDS)}) > 1e-3
+    given = joint[2, 0] / joint[2, 0].sum()
+    assert p_value(second, {(2, 0, word): float(given[word]) for word in range(WORDS)}) > 1e-3
 
 
 class FirstBlind(Conditionals):

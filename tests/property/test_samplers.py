@@ -98,6 +98,42 @@ def test_first_hitting_has_the_same_law_for_a_denoiser_told_the_time(grid: str, 
     assert p_value(sampled(model, GRIDS[grid], seed=1), exact) > 1e-3
 
 
+STARTS = [(3, 1, 3), (0, 3, 3), (2, 3, 0)]  # [MASK] is 3: of the canvas's rows each has its own pattern
+
+
+def canvas_of(starts: Sequence[tuple[int, ...]], copies: int) -> Canvas:
+    xt = torch.tensor(starts).repeat_interleave(copies, 0)
+    return Canvas(xt, xt == 3, torch.full((len(xt),), 3))
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize(
+    ("mean", "strength", "hitting"),
+    [("corpus", 0.0, True), ("corpus", 0.0, False), ("corpus", 0.5, False), ("sentence", 2.0, False)],
+)
+def test_what_is_missing_has_its_law_given_the_rest(mean: str, strength: float, hitting: bool, grid: str) -> None:
+    model = toy(strength=strength, mean=mean, scale=1.0, seed=6)
+    copies = NUM_SAMPLES // len(STARTS)
+    samples = last(
+        (first_hitting if hitting else ancestral)(
+            Table(model),
+            schedule_of(model),
+            canvas_of(STARTS, copies),
+            torch.arange(4) < 3,
+            GRIDS[grid],
+            truncation=Truncation(),
+            rng=torch.Generator().manual_seed(2),
+        )
+    )
+    for number, start in enumerate(STARTS):
+        exact = {key: p for key, p in model.probabilities(GRIDS[grid], start).items() if p > 0}
+        assert sum(exact.values()) == pytest.approx(1)
+        drawn = samples[number * copies : (number + 1) * copies]
+        assert p_value(drawn, exact) > 1e-3  # which fails for a sentence whose given words are others
+        unlike = {key: p for key, p in model.probabilities(GRIDS[grid]).items() if p > 0}
+        assert p_value(drawn, unlike) < 1e-4
+
+
 def test_the_chi_square_can_fail() -> None:
     model = toy(strength=0.5, scale=1.0, seed=4)
     samples = sampled(model, GRIDS["full"])

@@ -80,6 +80,8 @@ def test_the_reverse_model_sums_to_one_and_valid_bounds_it(design: str, strength
 def test_samples_have_the_law_of_the_model_that_is_told_the_time(design: str, strength: float) -> None:
     arm, model = toy_arm(design, strength)
     states: list[State] = list(
-        arm.sample(torch.full((20_000,), LENGTH), STEPS, Truncation(), torch.Generator().manual_seed(5))
+        arm.sample(
+            arm.vocabulary.blank(torch.full((20_000,), LENGTH)), STEPS, Truncation(), torch.Generator().manual_seed(5)
+        )
     )
     assert p_value(states[-1].xt, model.probabilities([0, 1, 2, 3, 4])) > 1e-3

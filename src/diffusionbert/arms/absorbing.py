@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from diffusionbert.arms.absorbing_losses import bound_loss, masked_lm_loss, released_loss, weighted_cross_entropy
 from diffusionbert.arms.base import Draw, Loss, Vocabulary
@@ -174,8 +174,7 @@ class Absorbing:
     def own_steps(self, length: int) -> tuple[int, ...]:
         return ()
 
-    def sample(self, lengths: Tensor, num_steps: int, truncation: Truncation, rng: torch.Generator) -> Iterator[State]:
-        canvas = Canvas.blank(lengths, self.vocabulary.mask_id, self.vocabulary.pad_id)
+    def sample(self, canvas: Canvas, num_steps: int, truncation: Truncation, rng: torch.Generator) -> Iterator[State]:
         sampler = first_hitting if self.schedule.token_independent else ancestral
         return sampler(
             self.denoiser,
@@ -188,13 +187,13 @@ class Absorbing:
         )
 
     def sample_as_released(
-        self, lengths: Tensor, num_steps: int, truncation: Truncation, rng: torch.Generator
+        self, canvas: Canvas, num_steps: int, truncation: Truncation, rng: torch.Generator
     ) -> Iterator[State]:
         """By the published code's sampler, with its spindle at this arm's lambda."""
         return released_sampling(
             self.denoiser,
             self._released(self.settings.spindle_lambda),
-            Canvas.blank(lengths, self.vocabulary.mask_id, self.vocabulary.pad_id),
+            canvas,
             strided_grid(self.num_steps, num_steps),
             mask_id=self.vocabulary.mask_id,
             truncation=truncation,

@@ -30,7 +30,7 @@ def bound_loss(
     One of T steps was drawn, or one real t of (0, T]: T times its terms estimate the sum, or the integral.
     """
     noisy = noised_by(arm, batch, draw, schedule)
-    count = batch.lengths.sum()
+    count = batch.num_counted.sum()
     scale = schedule.num_steps / count
     timed = not oracle and not schedule.token_independent
     valid = continuous_terms if continuous else valid_terms
@@ -59,7 +59,7 @@ def released_loss(arm: OverMasked, batch: Batch, draw: Draw, schedule: ReleasedS
     """
     noisy = noised_by(arm, batch, draw, schedule)
     every_id = torch.ones_like(arm.vocabulary.candidates)
-    tokens = batch.lengths.sum()
+    tokens = batch.num_counted.sum()
 
     def terms(hidden: Tensor, chunk: slice) -> dict[str, Tensor]:
         everywhere = replace(step_of(arm, batch, draw, batch.counted, hidden, chunk), candidates=every_id)

@@ -18,7 +18,7 @@ from diffusionbert.denoisers.chunked import sentences_within, summed_in_chunks
 from diffusionbert.denoisers.masked import Framing
 from diffusionbert.diffusion.bound import Terms
 from diffusionbert.diffusion.logsums import log_sums_and_targets
-from diffusionbert.diffusion.sampling import State
+from diffusionbert.diffusion.sampling import Canvas, State
 from diffusionbert.diffusion.truncation import Truncation, draw_tokens
 from diffusionbert.files import write_json
 
@@ -96,18 +96,19 @@ class Autoregressive:
     def loss(self, batch: Batch, draw: Draw) -> Loss:
         """Mean cross-entropy of a sentence's tokens and of its end, over the full softmax, nats per token.
 
-        Its terms are the tokens' share and the end's. The draw is not read.
+        Its terms are the tokens' share and the end's. Tokens that are given are read and not predicted: of pairs it is
+        a prefix language model. The draw is not read.
         """
         hidden = self.predictor.encode(batch.tokens)
-        targets, real = self.predictor.targets(batch.tokens, batch.lengths)
-        count = (batch.lengths + 1).sum()
+        targets, real = self.predictor.targets(batch.tokens, batch.lengths, batch.given)
+        count = (batch.num_counted + 1).sum()
         scale = 1 / count
         every_id = torch.ones(1, 1, self.vocabulary.size, device=hidden.device)
 
         def terms(hidden: Tensor, chunk: slice) -> dict[str, Tensor]:
             logits, wanted = self.predictor.predict(hidden, real[chunk]), targets[chunk][real[chunk]]
             log_sum, chosen = log_sums_and_targets(logits, every_id, real[chunk].sum()[None], wanted)
-            nats, end = log_sum.squeeze(-1) - chosen, _is_end(batch.lengths[chunk])
+            nats, end = log_sum.squeeze(-1) - chosen, _is_end(batch.num_counted[chunk])
             return {"token": nats[~end].sum() * scale, "end": nats[end].sum() * scale}
 
         return Loss(*summed_in_chunks(hidden, self.predictor.parameters(), self.chunks(real), terms), count)
@@ -125,26 +126,32 @@ class Autoregressive:
         return (length,)
 
     @torch.no_grad()
-    def sample(self, lengths: Tensor, num_steps: int, truncation: Truncation, rng: torch.Generator) -> Iterator[State]:
-        """One token a step, over the candidates alone; positions still to come hold padding.
+    def sample(self, canvas: Canvas, num_steps: int, truncation: Truncation, rng: torch.Generator) -> Iterator[State]:
+        """One token a step, over the candidates alone, behind the given ones; positions still to come hold padding.
 
-        Raises ValueError when the steps are not as many as the longest sentence has tokens.
+        Raises ValueError when a given token stands behind an unknown one, which a causal model would not have seen,
+        and when the steps are not as many as the row with most of them has unknown tokens.
         """
-        longest, vocabulary = int(lengths.max()), self.vocabulary
-        if num_steps != longest:
-            raise ValueError(f"{num_steps} steps for a text of {longest} tokens; left to right it has {longest}")
-        xt = torch.full((len(lengths), longest), vocabulary.pad_id, device=lengths.device)
-        no_weights = torch.zeros(1, vocabulary.size, device=lengths.device)
-        last, cache = torch.full_like(lengths, vocabulary.cls_id), None
-        for place in range(longest):
+        masked, vocabulary = canvas.masked, self.vocabulary
+        _check_left_to_right(canvas, num_steps)
+        xt = canvas.xt.masked_fill(masked, vocabulary.pad_id)
+        no_weights = torch.zeros(1, vocabulary.size, device=xt.device)
+        first, end = (
+            int((canvas.lengths - masked.sum(-1)).min()),
+            int(canvas.lengths.max()),
+        )  # before `first` all is given
+        last, cache = torch.cat([torch.full_like(xt[:, :1], vocabulary.cls_id), xt[:, :first]], -1), None
+        for place in range(first, end):
             hidden, cache = self.predictor.read(last, cache)
-            writing = place < lengths
-            uniforms = torch.rand(len(lengths), generator=rng, dtype=torch.float64, device=rng.device).to(xt.device)
+            writing = masked[:, place]
+            uniforms = torch.rand(len(xt), generator=rng, dtype=torch.float64, device=rng.device).to(xt.device)
             logits = self.predictor.predict(hidden, writing)
             tokens, _ = draw_tokens(logits, no_weights, vocabulary.candidates, truncation, uniforms[writing])
             xt[writing, place] = tokens
-            last = xt[:, place]
-            yield State(longest - place - 1, xt.clone(), place + 1)
+            last = xt[:, place : place + 1]
+            yield State(int(masked[:, place + 1 :].sum(-1).max()), xt.clone(), place - first + 1)
+        if first == end:  # nothing is unknown
+            yield State(0, xt, 0)
 
     def save(self, folder: Path) -> None:
         model = self.predictor.model
@@ -156,6 +163,20 @@ class Autoregressive:
 
     def restore(self, folder: Path) -> None:
         """Nothing: the model is all there is."""
+
+
+def _check_left_to_right(canvas: Canvas, num_steps: int) -> None:
+    """Raises ValueError for a canvas that cannot be written from left to right, or not in so many steps."""
+    behind = ~canvas.masked & (canvas.masked.cumsum(-1) > 0) & canvas.counted
+    if bool(behind.any()):
+        row, place = behind.nonzero()[0].tolist()
+        raise ValueError(
+            f"token {place + 1} of text {row + 1} is given behind an unknown one; expected given tokens at the start "
+            "alone, as a causal model does not look to its right"
+        )
+    longest = int(canvas.masked.sum(-1).max())
+    if num_steps != longest:
+        raise ValueError(f"{num_steps} steps for a text of {longest} unknown tokens; left to right it takes {longest}")
 
 
 class AutoregressiveScorer:
@@ -187,7 +208,7 @@ class AutoregressiveScorer:
     def _chunks(self, batch: Batch) -> Iterator[dict[str, Terms]]:
         predictor, candidates = self.arm.predictor, self.arm.vocabulary.candidates
         hidden = predictor.encode(batch.tokens)
-        targets, real = predictor.targets(batch.tokens, batch.lengths)
+        targets, real = predictor.targets(batch.tokens, batch.lengths, batch.given)
         both = torch.stack([candidates, torch.ones_like(candidates)])[None].float()  # (1, 2, V)
         for chunk in self.arm.chunks(real):
             rows, wanted = real[chunk], targets[chunk][real[chunk]]
@@ -195,12 +216,12 @@ class AutoregressiveScorer:
             log_sums, chosen = log_sums_and_targets(logits, both, rows.sum()[None], wanted)
             among_candidates, among_all = (log_sums - chosen[:, None]).unbind(-1)
             given_length = torch.where(candidates[wanted], among_candidates, torch.inf)
-            given_length = given_length.masked_fill(_is_end(batch.lengths[chunk]), 0.0)
+            given_length = given_length.masked_fill(_is_end(batch.num_counted[chunk]), 0.0)
             yield {GIVEN_LENGTH: _terms(given_length, rows), WITH_END: _terms(among_all, rows)}
 
 
 def _is_end(lengths: Tensor) -> Tensor:
-    """Which of the rows of these sentences, n + 1 each, is the end's."""
+    """Which of the rows of these sentences, n + 1 each for n tokens that are predicted, is the end's."""
     ends = torch.zeros(int((lengths + 1).sum()), dtype=torch.bool, device=lengths.device)
     ends[(lengths + 1).cumsum(0) - 1] = True
     return ends

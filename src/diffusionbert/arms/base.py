@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from diffusionbert.corpus.batches import Batch
 from diffusionbert.diffusion.bound import Terms
-from diffusionbert.diffusion.sampling import State
+from diffusionbert.diffusion.sampling import Canvas, State
 from diffusionbert.diffusion.truncation import Truncation
 from diffusionbert.shapes import Float, Int
 
@@ -38,6 +38,10 @@ class Vocabulary:
     @property
     def size(self) -> int:
         return len(self.candidates)
+
+    def blank(self, lengths: Int[Tensor, B]) -> Canvas:
+        """A canvas of these lengths on which nothing is given."""
+        return Canvas.blank(lengths, self.mask_id, self.pad_id)
 
     def to(self, device: torch.device) -> Vocabulary:
         return Vocabulary(
@@ -147,6 +151,11 @@ class Arm(Protocol):
         ...
 
     @property
+    def vocabulary(self) -> Vocabulary:
+        """Its tokenizer's, on the arm's device."""
+        ...
+
+    @property
     def num_steps(self) -> int:
         """T of the steps that training draws from."""
         ...
@@ -175,13 +184,16 @@ class Arm(Protocol):
     def scorer(self, orders: Sequence[float], released_lambda: float, *, continuous: bool = False) -> Scorer: ...
 
     def own_steps(self, length: int) -> tuple[int, ...]:
-        """The numbers of sampling steps that the system knows, the usual one first; empty where any grid will do."""
+        """The numbers of sampling steps that the system knows for so many unknown tokens, the usual one first; empty
+        where any grid will do.
+        """
         ...
 
-    def sample(
-        self, lengths: Int[Tensor, B], num_steps: int, truncation: Truncation, rng: torch.Generator
-    ) -> Iterator[State]:
-        """The states of the reverse process of `num_steps` steps; the last has no [MASK] left."""
+    def sample(self, canvas: Canvas, num_steps: int, truncation: Truncation, rng: torch.Generator) -> Iterator[State]:
+        """The states of the reverse process of `num_steps` steps; the last has no [MASK] left.
+
+        Given tokens stay as they are. Raises ValueError where the system cannot write around those of the canvas.
+        """
         ...
 
     def save(self, folder: Path) -> None:
@@ -207,7 +219,7 @@ class ReleasedSampling(Protocol):
     """An arm that can also be sampled as the published code does."""
 
     def sample_as_released(
-        self, lengths: Int[Tensor, B], num_steps: int, truncation: Truncation, rng: torch.Generator
+        self, canvas: Canvas, num_steps: int, truncation: Truncation, rng: torch.Generator
     ) -> Iterator[State]:
         """The states of its reverse process; the last may hold [MASK]."""
         ...

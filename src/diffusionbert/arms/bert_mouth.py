@@ -112,10 +112,10 @@ class BertMouth:
     def own_steps(self, length: int) -> tuple[int, ...]:
         return length, GIBBS_STEPS * length
 
-    def sample(self, lengths: Tensor, num_steps: int, truncation: Truncation, rng: torch.Generator) -> Iterator[State]:
+    def sample(self, canvas: Canvas, num_steps: int, truncation: Truncation, rng: torch.Generator) -> Iterator[State]:
         return random_order(
             self.denoiser,
-            Canvas.blank(lengths, self.vocabulary.mask_id, self.vocabulary.pad_id),
+            canvas,
             self.vocabulary.candidates,
             num_steps,
             mask_id=self.vocabulary.mask_id,
@@ -183,7 +183,7 @@ class MouthScorer:
         return Terms.joined([order_terms(step) for step in asked(arm, batch, draw, noisy)])
 
     def _masked(self, batch: Batch, draw: Draw) -> Tensor:
-        visible = num_visible(draw.t, batch.lengths)
+        visible = num_visible(draw.t, batch.num_counted)
         return hidden_beyond(visible, ranks(draw.uniforms, batch.counted), batch.counted)
 
     def _step(self, draw: Draw) -> tuple[Draw, Tensor]:
@@ -199,7 +199,7 @@ class MouthScorer:
             there, weight = self._step(draw)
             return self.orders.control(batch, there, name) * weight
         masked = self._masked(batch, draw)
-        return self._information(batch, masked) * batch.lengths / masked.sum(-1).clamp(min=1)
+        return self._information(batch, masked) * batch.num_counted / masked.sum(-1).clamp(min=1)
 
     def expected_control(self, batch: Batch, grid: Sequence[int], name: str) -> Tensor:
         """Of `bound`: every word is named once."""

@@ -1,4 +1,7 @@
-"""Diffusion-LM (Li et al. 2022, arXiv 2205.14217): Gaussian diffusion on learnt embeddings, rounded to words."""
+"""Diffusion-LM (Li et al. 2022, arXiv 2205.14217): Gaussian diffusion on learnt embeddings, rounded to words.
+
+Of pairs it is DiffuSeq (Gong et al. 2022, arXiv 2210.08933): the source's embeddings stay clean at every step.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ from diffusionbert.diffusion.gaussian import (
     sqrt_alpha_bar,
     squared_norms,
 )
-from diffusionbert.diffusion.sampling import State
+from diffusionbert.diffusion.sampling import Canvas, State
 from diffusionbert.diffusion.truncation import Truncation, draw_tokens
 from diffusionbert.files import write_json
 from diffusionbert.shapes import Float, Int
@@ -140,11 +143,16 @@ class DiffusionLM:
         return self.denoiser.max_length
 
     def noised(self, batch: Batch, draw: Draw) -> _Noised:
-        """x_0 and x_t of one draw; both come from the same chain where training asks for x_0 back."""
+        """x_0 and x_t of one draw; both come from the same chain where training asks for x_0 back.
+
+        Given tokens stay their embeddings at every t: DiffuSeq's partial noising (Gong et al. 2210.08933).
+        """
         embedded = self.denoiser.embedding(batch.tokens)
         of_x0, of_xt = normals(draw.uniforms, [self.settings.embedding_size] * 2)
         x0 = embedded + self.process.first_variance**0.5 * of_x0
         xt = self.process.noised_further(x0, draw.t, of_xt)
+        if batch.given is not None:
+            x0, xt = (torch.where(batch.counted[..., None], noisy, embedded) for noisy in (x0, xt))
         return _Noised(embedded, x0, xt, self.denoiser(xt, batch.lengths, draw.t))
 
     def _chunks(self, lengths: Tensor, longest: int) -> list[slice]:
@@ -191,7 +199,7 @@ class DiffusionLM:
         The target is x_0, and EMB(w) at t = 1; t is uniform. `bound`: T times the bound's term at t, nats per token.
         """
         noised = self.noised(batch, draw)
-        size, tokens = self.settings.embedding_size, batch.lengths.sum()
+        size, tokens = self.settings.embedding_size, batch.num_counted.sum()
         if self.settings.objective == "simple":
             scale = torch.full((len(draw.t),), 1 / size, device=draw.t.device) / tokens
             target = torch.where((draw.t == 1)[:, None, None], noised.embedded, noised.x0)
@@ -217,11 +225,11 @@ class DiffusionLM:
             }
 
         together = torch.cat([noised.x0, noised.xt, noised.output, target, noised.embedded], -1)
-        chunks = self._chunks(batch.lengths, batch.tokens.shape[1])
+        chunks = self._chunks(batch.num_counted, batch.tokens.shape[1])
         used = (*self.denoiser.embedding.parameters(), self.denoiser.rounding_bias)
         total, named = summed_in_chunks(together, used, chunks, terms)
         place = noise_place(self.process).to(draw.t.device)[draw.t]
-        observed = torch.stack([place, errors / (size * batch.lengths)], -1)
+        observed = torch.stack([place, errors / (size * batch.num_counted)], -1)
         return Loss(total + prior, {**named, "prior": prior.detach()}, tokens, observed)
 
     def remember(self, observed: Float[Tensor, "B 2"]) -> None:
@@ -239,22 +247,27 @@ class DiffusionLM:
         return tuple(dict.fromkeys((self.settings.sampling_steps, self.num_steps)))
 
     @torch.no_grad()
-    def sample(self, lengths: Tensor, num_steps: int, truncation: Truncation, rng: torch.Generator) -> Iterator[State]:
+    def sample(self, canvas: Canvas, num_steps: int, truncation: Truncation, rng: torch.Generator) -> Iterator[State]:
         """Ancestral, down an even grid of `num_steps`; a state shows the words nearest to the prediction.
 
         The words at the end are drawn from p(w | x_0), and truncation acts there alone: the diffusion has none.
+        Raises ValueError when the canvas gives a token: it was not trained beside embeddings without noise.
         """
+        lengths, counted = canvas.lengths, canvas.counted
+        if bool((counted & ~canvas.masked).any()):
+            raise ValueError(
+                "the canvas gives tokens; expected none, as this Diffusion-LM was trained with all embeddings noised"
+            )
         device, grid = lengths.device, even_grid(self.num_steps, num_steps)
-        counted = torch.arange(int(lengths.max()), device=device) < lengths[:, None]
         shape = (*counted.shape, self.settings.embedding_size)
 
         def noise() -> Tensor:
             return torch.randn(shape, generator=rng, dtype=torch.float64, device=rng.device).float().to(device)
 
         def filled(tokens: Tensor) -> Tensor:
-            canvas = torch.full(counted.shape, self.vocabulary.pad_id, device=device)
-            canvas[counted] = tokens
-            return canvas
+            text = torch.full(counted.shape, self.vocabulary.pad_id, device=device)
+            text[counted] = tokens
+            return text
 
         xt, calls = noise(), 0
         for s, t in zip(reversed(grid[:-1]), reversed(grid[1:]), strict=True):
@@ -347,7 +360,7 @@ class DiffusionLMScorer:
         noised = arm.noised(batch, draw)
         error: list[Tensor] = []
         rounding: list[Tensor] = []
-        for chunk in arm._chunks(batch.lengths, batch.tokens.shape[1]):
+        for chunk in arm._chunks(batch.num_counted, batch.tokens.shape[1]):
             counted = batch.counted[chunk]
             steps = draw.t[chunk, None].expand_as(counted)[counted]
             predicted = arm.predict(noised.output[chunk][counted], noised.xt[chunk][counted], steps)

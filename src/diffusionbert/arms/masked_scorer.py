@@ -87,4 +87,5 @@ class MaskedScorer:
             self.arm.vocabulary.mask_id,
             grid,
             uniforms,
+            given=batch.given,
         )

@@ -83,6 +83,10 @@ class Drawn:
     def lengths(self) -> NDArray[np.int64]:
         return np.full(len(self.ids), self.ids.shape[1])
 
+    @property
+    def given(self) -> None:
+        return None
+
     def __len__(self) -> int:
         return len(self.ids)
 

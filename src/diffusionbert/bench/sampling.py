@@ -15,7 +15,7 @@ from diffusionbert.bench.clock import Samples, Stopwatch, wait_for
 from diffusionbert.bench.figures import Figure
 from diffusionbert.bench.subjects import NUM_STEPS, Size, arm_of
 from diffusionbert.bench.turns import Autocast
-from diffusionbert.diffusion.sampling import Canvas, ancestral, strided_grid
+from diffusionbert.diffusion.sampling import ancestral, strided_grid
 from diffusionbert.diffusion.truncation import Truncation
 
 TRUNCATIONS = {"top-k 30": Truncation(top_k=30), "no truncation": Truncation()}  # the first is the paper's
@@ -61,7 +61,7 @@ def overhead(size: Size, device: torch.device, autocast: Autocast, repeats: int,
                     for _ in ancestral(
                         network,
                         arm.schedule,
-                        Canvas.blank(lengths, arm.vocabulary.mask_id, arm.vocabulary.pad_id),
+                        arm.vocabulary.blank(lengths),
                         arm.vocabulary.candidates,
                         strided_grid(NUM_STEPS, steps),
                         truncation=truncation,
@@ -129,7 +129,7 @@ def _sampled(arm: Absorbing, size: Size, steps: int, device: torch.device, trunc
     """Samples a batch; how often the denoiser was called."""
     lengths = torch.full((size.batch,), size.sampled_length, device=device)
     last = 0
-    for state in arm.sample(lengths, steps, truncation, _rng(0)):
+    for state in arm.sample(arm.vocabulary.blank(lengths), steps, truncation, _rng(0)):
         last = state.calls
     return last
 

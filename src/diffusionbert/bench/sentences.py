@@ -25,6 +25,7 @@ class Sentences:
     flat: NDArray[np.int64]
     lengths: NDArray[np.int64]
     name: str = "train"
+    given: None = None
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -32,6 +32,11 @@ class Sentences(Protocol):
         """The number of tokens of every sentence, (n,)."""
         ...
 
+    @property
+    def given(self) -> NDArray[Any] | None:
+        """How many leading tokens of every row are given, (n,); None: none of any."""
+        ...
+
     def __len__(self) -> int: ...
 
     def several(self, index: NDArray[np.int64]) -> Iterable[NDArray[Any]]:
@@ -45,6 +50,7 @@ class Given:
 
     name: str
     rows: Sequence[NDArray[np.int64]]
+    given: NDArray[np.int64] | None = None
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -59,19 +65,39 @@ class Given:
 
 @dataclass(frozen=True)
 class Batch:
-    """Sentences padded to the longest; `index` says which sentences of their split they are."""
+    """Sentences padded to the longest; `index` says which sentences of their split they are.
+
+    `given` is how many leading tokens of each row are told and not to be predicted, as the source of a pair is; None
+    where none of any row is. `lengths` counts them too.
+    """
 
     tokens: Int[Tensor, "B L"]
     lengths: Int[Tensor, B]
     index: NDArray[np.int64]
+    given: Int[Tensor, B] | None = None
 
     @property
     def counted(self) -> Bool[Tensor, "B L"]:
-        """Where a token of the text stands: the positions that are noised and scored."""
-        return torch.arange(self.tokens.shape[1], device=self.tokens.device) < self.lengths[:, None]
+        """Where a token of the text stands that is not given: the positions that are noised and scored."""
+        place = torch.arange(self.tokens.shape[1], device=self.tokens.device)
+        inside = place < self.lengths[:, None]
+        return inside if self.given is None else inside & (place >= self.given[:, None])
+
+    @property
+    def num_counted(self) -> Int[Tensor, B]:
+        """How many positions of each row are counted."""
+        return self.lengths if self.given is None else self.lengths - self.given
 
     def to(self, device: Any) -> Batch:
-        return Batch(self.tokens.to(device), self.lengths.to(device), self.index)
+        given = None if self.given is None else self.given.to(device)
+        return Batch(self.tokens.to(device), self.lengths.to(device), self.index, given)
+
+    def rows(self, first: int, stride: int) -> Batch:
+        """Every `stride`-th row from `first` on, without the padding that none of them needs."""
+        lengths = self.lengths[first::stride]
+        given = None if self.given is None else self.given[first::stride]
+        tokens = self.tokens[first::stride, : int(lengths.max())]
+        return Batch(tokens, lengths, self.index[first::stride], given)
 
 
 def collate(split: Sentences, index: Sequence[int] | NDArray[Any], pad_id: int) -> Batch:
@@ -80,7 +106,8 @@ def collate(split: Sentences, index: Sequence[int] | NDArray[Any], pad_id: int) 
     lengths = split.lengths[index].astype(np.int64)
     tokens = np.full((len(lengths), int(lengths.max())), pad_id, dtype=np.int64)
     tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = np.concatenate(list(split.several(index)))
-    return Batch(torch.from_numpy(tokens), torch.from_numpy(lengths), index)
+    given = None if split.given is None else torch.from_numpy(split.given[index].astype(np.int64))
+    return Batch(torch.from_numpy(tokens), torch.from_numpy(lengths), index, given)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def documents(corpus: config.Corpus, packages: dict[str, config.Package]) -> Ite
             return lm1b.documents(corpus.lm1b)
         case "grammar" if corpus.grammar is not None:
             return grammar.documents(corpus.grammar)
-    raise AssertionError(f"the schema lets no other source through: {corpus.source}")
+    raise AssertionError(f"the schema lets no other source of sentences through: {corpus.source}")
 
 
 def build(corpus: config.Corpus, source: Iterable[Document], folder: Path) -> dict[str, Any]:
@@ -90,11 +90,11 @@ def assign_split(document: Document, corpus: config.Corpus) -> str:
     """
     if document.published == "test":
         return "test"
-    u = int(_hash(document.identity, corpus.seed, b"split"), 16) / 2**64
+    u = int(hash64(document.identity, corpus.seed, b"split"), 16) / 2**64
     test_share = 0.0 if document.published == "train" else corpus.test_share or 0.0
     if u < test_share:
         return "test"
-    return "valid" if u < test_share + corpus.valid_share else "train"
+    return "valid" if u < test_share + (corpus.valid_share or 0.0) else "train"
 
 
 def _spool(corpus: config.Corpus, source: Iterable[Document], spool: Path) -> tuple[dict[str, int], Counter[str]]:
@@ -106,12 +106,12 @@ def _spool(corpus: config.Corpus, source: Iterable[Document], spool: Path) -> tu
         files = [stack.enter_context(name.open("w", encoding="utf-8", newline="\n")) for name in names]
         for document in track(source, label="corpus: documents"):
             split = assign_split(document, corpus)
-            identity = _hash(document.identity, corpus.seed, b"document")
+            identity = hash64(document.identity, corpus.seed, b"document")
             kept = _kept(document, corpus.cleaning, dropped)
             for index, text in enumerate(kept):
                 # With cleaning on, copies must meet; with it off, they must not lie side by side.
                 place = text if corpus.cleaning is not None else f"{document.identity}\n{index}"
-                key = _hash(place, corpus.seed, b"shuffle")
+                key = hash64(place, corpus.seed, b"shuffle")
                 files[int(key, 16) * NUM_BUCKETS >> 64].write("\t".join(_Sentence(key, text, identity, split)) + "\n")
             num_documents[split] += bool(kept)
     return num_documents, dropped
@@ -177,7 +177,7 @@ def _told(dropped: Counter[str]) -> str:
     return "dropped: " + (", ".join(f"{reason} {count}" for reason, count in dropped.most_common() if count) or "none")
 
 
-def _hash(text: str, seed: int, purpose: bytes) -> str:
+def hash64(text: str, seed: int, purpose: bytes) -> str:
     """64 bits, uniform and independent between seeds and purposes, as 16 hexadecimal digits."""
     # surrogates cannot be encoded plainly; a source that lets one through is told so by the text writer
     data = text.encode("utf-8", "surrogatepass")

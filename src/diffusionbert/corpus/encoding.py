@@ -16,6 +16,18 @@ _TEXTS_AT_ONCE = 1000  # encodings are a hundred times the size of their ids
 
 
 @dataclass(frozen=True)
+class EncodedPairs:
+    """What rows of pairs have beside their tokens: how many of them are given, and the texts as they were."""
+
+    given: NDArray[np.uint16]  # leading tokens of each row: its source and the separator behind it
+    sources: list[str]
+    targets: list[str]
+    truncated_sources: int
+    skipped_long: int
+    ends: int  # end tokens behind the targets
+
+
+@dataclass(frozen=True)
 class Encoded:
     """Rows of token ids: row i is `tokens[offsets[i] : offsets[i + 1]]`; a row is a sentence, or a block of several."""
 
@@ -27,6 +39,7 @@ class Encoded:
     texts: int  # texts that gave tokens
     separators: int = 0
     partial: int = 0  # blocks shorter than the rest
+    pairs: EncodedPairs | None = None
 
 
 def encode(tokenizer: Any, texts: Sequence[str], max_length: int) -> Encoded:
@@ -42,7 +55,7 @@ def encode_rows(backend: Any, texts: Sequence[str], max_length: int) -> Encoded:
     rows: list[list[int]] = []
     kept: list[str] = []
     truncated = empty = 0
-    for text, ids in _ids(backend, texts):
+    for text, ids in ids_of(backend, texts):
         if len(ids) > max_length:
             truncated += 1
             # the fast batch keeps no offsets; they are wanted for these few only
@@ -55,7 +68,7 @@ def encode_rows(backend: Any, texts: Sequence[str], max_length: int) -> Encoded:
             empty += 1
     lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
     words = np.asarray(count_words(kept), dtype=np.uint16)
-    return Encoded(_flat(rows), _offsets(lengths), words, truncated, empty, len(rows))
+    return Encoded(flat(rows), offsets_of(lengths), words, truncated, empty, len(rows))
 
 
 def encode_blocks(backend: Any, texts: Sequence[str], length: int, separator: int) -> Encoded:
@@ -67,11 +80,11 @@ def encode_blocks(backend: Any, texts: Sequence[str], length: int, separator: in
     """
     rows: list[list[int]] = []
     kept: list[str] = []
-    for text, ids in _ids(backend, texts):
+    for text, ids in ids_of(backend, texts):
         if ids:
             rows.append([*ids, separator])
             kept.append(text)
-    tokens = _flat(rows)[:-1]  # between texts: none after the last
+    tokens = flat(rows)[:-1]  # between texts: none after the last
     lengths = np.fromiter((len(row) - 1 for row in rows), dtype=np.int64, count=len(rows))
     starts = np.concatenate([[0], np.cumsum(lengths + 1)[:-1]]) if rows else np.zeros(0, dtype=np.int64)
     full, rest = divmod(len(tokens), length)
@@ -86,7 +99,7 @@ def encode_blocks(backend: Any, texts: Sequence[str], length: int, separator: in
     sizes[full:] = rest
     return Encoded(
         tokens,
-        _offsets(sizes),
+        offsets_of(sizes),
         words.astype(np.uint16),
         truncated=0,
         empty=len(texts) - len(rows),
@@ -124,18 +137,21 @@ def _plain(backend: Any) -> Any:
     return backend
 
 
-def _ids(backend: Any, texts: Sequence[str]) -> Iterator[tuple[str, list[int]]]:
+def ids_of(backend: Any, texts: Sequence[str]) -> Iterator[tuple[str, list[int]]]:
+    """Every text with its token ids."""
     for start in range(0, len(texts), _TEXTS_AT_ONCE):
         part = list(texts[start : start + _TEXTS_AT_ONCE])
         for text, encoding in zip(part, backend.encode_batch_fast(part, add_special_tokens=False), strict=True):
             yield text, encoding.ids
 
 
-def _flat(rows: Sequence[Sequence[int]]) -> NDArray[np.uint16]:
+def flat(rows: Sequence[Sequence[int]]) -> NDArray[np.uint16]:
+    """The rows one after another."""
     return np.fromiter(chain.from_iterable(rows), dtype=np.uint16)
 
 
-def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int32]:
+def offsets_of(lengths: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Where each row of these lengths begins, and where the last one ends."""
     offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
     np.cumsum(lengths, out=offsets[1:])
     return offsets

@@ -16,12 +16,13 @@ import pyarrow as pa
 import tokenizers
 
 from diffusionbert import words
-from diffusionbert.corpus import encoding
+from diffusionbert.corpus import encoding, pair_encoding
 from diffusionbert.corpus.casing import lower_cases
 from diffusionbert.corpus.encoding import Encoded, encode_blocks, encode_rows, plain_tokenizer, tokenizer_text
 from diffusionbert.corpus.finished import Finished
+from diffusionbert.corpus.pair_encoding import PairRows, encode_pairs
 from diffusionbert.corpus.shard_workers import each_by_workers
-from diffusionbert.corpus.shards import FORMAT, MANIFEST, SCHEMA, SUM, TOKENIZER, sum_of
+from diffusionbert.corpus.shards import FORMAT, MANIFEST, PAIRS_SCHEMA, SCHEMA, SUM, TOKENIZER, sum_of
 from diffusionbert.corpus.special import Special, tokenizer_hash
 from diffusionbert.corpus.text import SPLITS, read_sentences
 from diffusionbert.corpus.tokenizers import save_tokenizer
@@ -34,7 +35,8 @@ class Counts:
     """What is counted of a shard, and summed over a split.
 
     Of packed rows `sentences` counts the blocks and `texts` the sentences in them; `partial` are the shards' last
-    blocks, shorter than the rest.
+    blocks, shorter than the rest. Of pairs `words` and `truncated` are the targets', `given` counts the tokens of the
+    sources with their separators, and `ends` the end tokens that targets are filled up with.
     """
 
     sentences: int = 0
@@ -45,26 +47,37 @@ class Counts:
     texts: int = 0
     separators: int = 0
     partial: int = 0
+    given: int = 0
+    ends: int = 0
+    truncated_sources: int = 0
+    skipped_long: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         mine, theirs = asdict(self), asdict(other)
         return Counts(**{name: mine[name] + theirs[name] for name in mine})
 
-    def told(self, *, packed: bool) -> dict[str, int]:
-        """As results have them: what only packing tells apart is left out elsewhere."""
-        values = asdict(self)
-        return values if packed else {name: values[name] for name in values if name not in _PACKED_ONLY}
+    def told(self, rows: Rows) -> dict[str, int]:
+        """As results have them: what only packing, or only pairs, tell apart is left out elsewhere."""
+        left_out = (() if rows.packed else _PACKED_ONLY) + (() if rows.pairs else _PAIRS_ONLY)
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
 _PACKED_ONLY = ("texts", "separators", "partial")
+_PAIRS_ONLY = ("given", "ends", "truncated_sources", "skipped_long")
 
 
 @dataclass(frozen=True)
 class Rows:
-    """How rows are made of sentences: one each, cut at `max_length`, or packed into blocks of it."""
+    """How rows are made of sentences: one each, cut at `max_length`, or packed into blocks of it; or of pairs."""
 
     max_length: int
     packed: bool = False
+    pairs: PairRows | None = None
+
+    @property
+    def separator_counts(self) -> bool:
+        """Whether [SEP] is a token of the text: between packed sentences, or at a target's end."""
+        return self.packed or (self.pairs is not None and self.pairs.padded)
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,8 @@ class _Chunk:
     """The sentences of one shard, and their sum."""
 
     name: str
+    split: str
+    first: int  # how many lines of its split come before it
     sum: str
     texts: list[str]
 
@@ -92,11 +107,12 @@ def write_shards(
 
     The bytes do not depend on the number of workers. Finished shards stand beside the path `checkpoints` until all
     are made, in a folder named after their recipe; a run that was killed leaves them there for the next. `about` is
-    written into the manifest. In packed rows [SEP] is a token of the text, as it stands between sentences.
+    written into the manifest. In packed rows [SEP] is a token of the text, as it stands between sentences, and behind
+    targets that are filled up it is one too.
 
     Raises ValueError when a split has no token.
     """
-    if rows.packed:
+    if rows.separator_counts:
         barred = tuple(token for token in special.not_candidates if token != special.sep_id)
         special = replace(special, not_candidates=barred)
     with replacing(folder) as aside:
@@ -110,6 +126,8 @@ def write_shards(
             "special": special.as_dict(),
             "tokenizer": {"sha256": tokenizer_hash(aside / TOKENIZER)},
         }
+        if rows.pairs is not None:
+            recipe["pairs"] = asdict(rows.pairs)
         finished = Finished(_place(checkpoints, recipe) if checkpoints is not None else aside / "finished")
         finished.folder.mkdir(parents=True, exist_ok=True)
         told = (tokenizer_text(tokenizer), rows, special.sep_id, finished)
@@ -120,7 +138,7 @@ def write_shards(
             listed, totals[split] = _named(split, entries, finished, aside)
             if totals[split].tokens == 0:
                 raise ValueError(f"{text}: split '{split}' gives no token; expected some")
-            splits[split] = {**totals[split].told(packed=rows.packed), "shards": listed}
+            splits[split] = {**totals[split].told(rows), "shards": listed}
         manifest = {**recipe, "corpus": dict(about or {}), "splits": splits}
         write_json(aside / MANIFEST, {**manifest, SUM: sum_of(manifest)})
         if checkpoints is None:
@@ -133,10 +151,13 @@ def write_shards(
 def write_shard(path: Path, encoded: Encoded) -> Counts:
     """Writes one shard. Raises OSError naming the file when it cannot be written, a full disk for one."""
     lists = pa.ListArray.from_arrays(pa.array(encoded.offsets), pa.array(encoded.tokens))
-    batch = pa.record_batch([lists, pa.array(encoded.words)], schema=SCHEMA)
+    columns, pairs = [lists, pa.array(encoded.words)], encoded.pairs
+    if pairs is not None:
+        columns += [pa.array(pairs.given), pa.array(pairs.sources, pa.string()), pa.array(pairs.targets, pa.string())]
+    batch = pa.record_batch(columns, schema=SCHEMA if pairs is None else PAIRS_SCHEMA)
     try:
         with replacing(path) as aside, aside.open("wb") as file:
-            with pa.ipc.new_stream(file, SCHEMA) as writer:
+            with pa.ipc.new_stream(file, batch.schema) as writer:
                 writer.write_batch(batch)
             file.flush()
             os.fsync(file.fileno())
@@ -151,6 +172,8 @@ def write_shard(path: Path, encoded: Encoded) -> Counts:
         encoded.texts,
         encoded.separators,
         encoded.partial,
+        *(() if pairs is None else (int(pairs.given.sum(dtype=np.int64)), pairs.ends)),
+        *(() if pairs is None else (pairs.truncated_sources, pairs.skipped_long)),
     )
 
 
@@ -180,12 +203,15 @@ def shard_maker(
     backend = plain_tokenizer(tokenizer)
 
     def make(chunk: _Chunk) -> tuple[str, dict[str, Any]]:
-        if rows.packed:
+        if rows.pairs is not None:
+            where = f"corpus, split '{chunk.split}'"
+            encoded = encode_pairs(backend, chunk.texts, rows.max_length, rows.pairs, separator, where, chunk.first)
+        elif rows.packed:
             encoded = encode_blocks(backend, chunk.texts, rows.max_length, separator)
         else:
             encoded = encode_rows(backend, chunk.texts, rows.max_length)
         counts = write_shard(finished.path(chunk.name), encoded)
-        return chunk.name, finished.keep(chunk.name, chunk.sum, counts.told(packed=rows.packed))
+        return chunk.name, finished.keep(chunk.name, chunk.sum, counts.told(rows))
 
     return make
 
@@ -196,7 +222,7 @@ def _chunks(text: Path, size: int) -> Iterator[_Chunk]:
         number = 0
         while texts := list(islice(sentences, size)):
             total = hashlib.sha256("\n".join(texts).encode("utf-8")).hexdigest()
-            yield _Chunk(f"{split}-{number:05d}", total, texts)
+            yield _Chunk(f"{split}-{number:05d}", split, number * size, total, texts)
             number += 1
 
 
@@ -218,7 +244,7 @@ def _place(checkpoints: Path, recipe: Mapping[str, Any]) -> Path:
     """The folder of the recipe, which the code that follows it belongs to."""
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
     digest.update(tokenizers.__version__.encode())
-    for module in (encoding, words):
+    for module in (encoding, pair_encoding, words):
         digest.update(Path(module.__file__ or "").read_bytes())
     return checkpoints.with_name(f"{checkpoints.name}-{digest.hexdigest()[:16]}")
 

@@ -1,7 +1,8 @@
 """Token shards read through a memory map, without a copy; checked against their manifest before use.
 
 A shard is an Arrow IPC stream of one record batch with the columns `tokens: list<uint16>` and `words:
-uint16`, so that `datasets.Dataset.from_file` and pandas open it too.
+uint16`, so that `datasets.Dataset.from_file` and pandas open it too. One of pairs has `given: uint16`, how many leading
+tokens of a row are its source and the separator behind it, and the texts of both halves as they were.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +31,14 @@ SCHEMA = pa.schema(
     [
         pa.field("tokens", pa.list_(pa.uint16()), nullable=False),
         pa.field("words", pa.uint16(), nullable=False),
+    ]
+)
+PAIRS_SCHEMA = pa.schema(
+    [
+        *SCHEMA,
+        pa.field("given", pa.uint16(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("target", pa.string(), nullable=False),
     ]
 )
 
@@ -74,12 +83,22 @@ class Shards:
     def __getitem__(self, split: str) -> Split:
         described = self.manifest["splits"][split]
         paths = tuple(self.folder / entry["file"] for entry in described["shards"])
-        return Split(split, paths, described["sentences"], described["tokens"])
+        return Split(split, paths, described["sentences"], described["tokens"], self.has_pairs)
 
     @property
     def packed(self) -> bool:
         """Whether a row is a block of several sentences; shards that do not say are not."""
         return bool(self.manifest.get("packed", False))
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether a row is a source and its target."""
+        return "pairs" in self.manifest
+
+    @property
+    def padded(self) -> bool:
+        """Whether targets are filled up with end tokens to one length."""
+        return self.has_pairs and bool(self.manifest["pairs"]["padded"])
 
     @property
     def tokenizer_folder(self) -> Path:
@@ -94,6 +113,7 @@ class Split:
     paths: tuple[Path, ...]
     num_sentences: int
     num_tokens: int
+    has_pairs: bool = False
 
     def __len__(self) -> int:
         return self.num_sentences
@@ -125,6 +145,18 @@ class Split:
         """All token ids, one array a shard: views of the memory maps, read-only."""
         return [batch.column("tokens").flatten().to_numpy(zero_copy_only=True) for batch in self._batches]
 
+    @property
+    def counted(self) -> Iterator[NDArray[np.uint16]]:
+        """The token ids that are scored, one array a shard: all, or those of the targets where rows are pairs."""
+        for number, (flat, bounds) in enumerate(zip(self.flat, self._offsets, strict=True)):
+            if self.given is None:
+                yield flat
+                continue
+            first = int(self._starts[number])
+            given = self.given[first : first + len(bounds) - 1]
+            place = np.arange(len(flat)) - np.repeat(bounds[:-1], np.diff(bounds))
+            yield flat[place >= np.repeat(given, np.diff(bounds))]
+
     @cached_property
     def lengths(self) -> NDArray[np.int32]:
         """The number of tokens of every sentence, (n,)."""
@@ -136,8 +168,22 @@ class Split:
         return np.concatenate([batch.column("words").to_numpy(zero_copy_only=True) for batch in self._batches])
 
     @cached_property
+    def given(self) -> NDArray[np.uint16] | None:
+        """How many leading tokens of every row are given, (n,); None where rows are no pairs."""
+        if not self.has_pairs:
+            return None
+        return np.concatenate([batch.column("given").to_numpy(zero_copy_only=True) for batch in self._batches])
+
+    def texts(self, half: Literal["source", "target"], count: int) -> list[str]:
+        """The sources or the targets of the first pairs, as they were before tokenisation."""
+        found: list[str] = []
+        for batch in self._batches:
+            found += batch.column(half).slice(0, count - len(found)).to_pylist()
+        return found
+
+    @cached_property
     def _batches(self) -> list[pa.RecordBatch]:
-        return [_open(path) for path in self.paths]
+        return [_open(path, PAIRS_SCHEMA if self.has_pairs else SCHEMA) for path in self.paths]
 
     @cached_property
     def _offsets(self) -> list[NDArray[np.int32]]:
@@ -149,15 +195,15 @@ class Split:
         return np.cumsum([0, *(batch.num_rows for batch in self._batches[:-1])])
 
 
-def _open(path: Path) -> pa.RecordBatch:
+def _open(path: Path, schema: pa.Schema) -> pa.RecordBatch:
     try:
         reader = pa.ipc.open_stream(pa.memory_map(str(path), "r"))
         batches = list(reader)
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{path}: not an Arrow stream ({str(error).splitlines()[0]})") from None
-    if len(batches) != 1 or not reader.schema.equals(SCHEMA):
+    if len(batches) != 1 or not reader.schema.equals(schema):
         raise ValueError(
-            f"{path}: {len(batches)} record batches of {reader.schema.names}; expected 1 of {SCHEMA.names}"
+            f"{path}: {len(batches)} record batches of {reader.schema.names}; expected 1 of {schema.names}"
         )
     return batches[0]
 

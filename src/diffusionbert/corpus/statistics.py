@@ -30,10 +30,10 @@ class InformationTable:
 def count_tokens(split: Split, vocab_size: int) -> NDArray[np.int64]:
     """How often each id occurs, (V,). Counts of parts add up to those of the whole, however it is sharded.
 
-    Raises ValueError for an id outside the vocabulary.
+    Of pairs the targets alone are counted. Raises ValueError for an id outside the vocabulary.
     """
     counts = np.zeros(vocab_size, dtype=np.int64)
-    for flat in split.flat:
+    for flat in split.counted:
         for start in range(0, len(flat), _TOKENS_AT_ONCE):
             part = np.bincount(flat[start : start + _TOKENS_AT_ONCE], minlength=vocab_size)
             if len(part) > vocab_size:

@@ -1,4 +1,7 @@
-"""The corpus as text files: UTF-8, one sentence a line, `train-00000-of-00001.txt` and so on."""
+"""The corpus as text files: UTF-8, one sentence a line, `train-00000-of-00001.txt` and so on.
+
+A line of a corpus of pairs is a source, a tab and its target; no other corpus has tabs.
+"""
 
 from __future__ import annotations
 
@@ -70,3 +73,17 @@ def read_sentences(folder: Path, split: str) -> Iterator[str]:
                     yield line.rstrip("\n")
             except UnicodeDecodeError as error:
                 raise ValueError(f"{path}: not UTF-8 (byte 0x{error.object[error.start]:02x})") from None
+
+
+def read_pairs(folder: Path, split: str) -> Iterator[tuple[str, str]]:
+    """The split's sources and targets, in order. Raises ValueError for a line that is no pair."""
+    for number, line in enumerate(read_sentences(folder, split), start=1):
+        yield pair_of(line, f"{folder}: split '{split}', line {number}")
+
+
+def pair_of(line: str, where: str) -> tuple[str, str]:
+    """Source and target of a line; the source may be empty."""
+    source, tab, target = line.partition("\t")
+    if not tab or not target or "\t" in target:
+        raise ValueError(f"{where}: no pair; expected a source, a tab and a target")
+    return source, target

@@ -38,21 +38,25 @@ class CausalPredictor(nn.Module):
         return self._encoder(input_ids=torch.cat([start, tokens], 1), use_cache=False).last_hidden_state
 
     def targets(
-        self, tokens: Int[Tensor, "B L"], lengths: Int[Tensor, B]
+        self, tokens: Int[Tensor, "B L"], lengths: Int[Tensor, B], given: Int[Tensor, B] | None = None
     ) -> tuple[Int[Tensor, "B L+1"], Bool[Tensor, "B L+1"]]:
-        """The token that each state of `encode` is to predict, the end behind the last one; and where there is one."""
+        """The token that each state of `encode` is to predict, the end behind the last one; and where there is one.
+
+        So many leading tokens of each sentence are `given` and not to be predicted.
+        """
         place = torch.arange(tokens.shape[1] + 1, device=tokens.device)
         longer = torch.cat([tokens, torch.full_like(tokens[:, :1], self.framing.sep_id)], 1)
         wanted = torch.where(place == lengths[:, None], self.framing.sep_id, longer)
-        return wanted, place <= lengths[:, None]
+        inside = place <= lengths[:, None]
+        return wanted, inside if given is None else inside & (place >= given[:, None])
 
     def predict(self, hidden: Float[Tensor, "*any H"], positions: Bool[Tensor, "*any"]) -> Float[Tensor, "M V"]:
         """Logits at the chosen positions, row-major; float32 whatever the autocast."""
         return self._head(hidden[positions]).float()
 
-    def read(self, tokens: Int[Tensor, B], cache: Any) -> tuple[Float[Tensor, "B H"], Any]:
-        """Reads one more token of every sentence: the hidden state behind it, and the cache that now holds it."""
-        told = self._encoder(input_ids=tokens[:, None], past_key_values=cache, use_cache=True)
+    def read(self, tokens: Int[Tensor, "B N"], cache: Any) -> tuple[Float[Tensor, "B H"], Any]:
+        """Reads N more tokens of every sentence: the hidden state behind them, and the cache that now holds them."""
+        told = self._encoder(input_ids=tokens, past_key_values=cache, use_cache=True)
         return told.last_hidden_state[:, -1], told.past_key_values
 
     @property

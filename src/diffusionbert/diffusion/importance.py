@@ -56,12 +56,17 @@ def trajectory_log_weights(
     mask_id: int,
     grid: Sequence[int],
     uniforms: Float[Tensor, "B L"],
+    *,
+    given: Int[Tensor, B] | None = None,
 ) -> Float[Tensor, B]:
     """ln w of one trajectory per sentence, drawn by its uniforms, for the model of the grid's steps, with the factor.
 
-    Sentences advance together, each at its own step. Float64 nats.
+    Sentences advance together, each at its own step; of each so many leading tokens are `given`. Float64 nats.
     """
-    counted = torch.arange(x0.shape[1], device=x0.device) < lengths[:, None]
+    position = torch.arange(x0.shape[1], device=x0.device)
+    counted = position < lengths[:, None]
+    if given is not None:
+        counted &= position >= given[:, None]
     place = hitting_places(schedule, x0, counted, grid, uniforms)
     steps = torch.tensor(grid, device=x0.device)
     log_weights = torch.zeros(len(x0), dtype=torch.float64, device=x0.device)

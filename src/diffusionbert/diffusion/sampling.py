@@ -47,7 +47,11 @@ class State:
 
 @dataclass(frozen=True)
 class Canvas:
-    """What is to be filled: given tokens, and where they are [MASK]. Positions beyond a length hold padding."""
+    """What is to be filled: tokens, and where they are [MASK]; the others inside a length are given and stay.
+
+    A given token is to a sampler one that was revealed before it began. Positions beyond a length hold padding. Rows
+    need neither the same length nor the same pattern.
+    """
 
     xt: Int[Tensor, "B L"]
     masked: Bool[Tensor, "B L"]

@@ -1,4 +1,4 @@
-"""corpus: raw text -> cleaned, deduplicated sentences, split by document."""
+"""corpus: raw text -> cleaned, deduplicated sentences, split by document; or pairs, split as they must be."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ from typing import Any
 
 from diffusionbert.config import Params
 from diffusionbert.corpus.build import build, documents
+from diffusionbert.corpus.pair_build import build_pairs
+from diffusionbert.corpus.pairs import Skipped, pairs
 from diffusionbert.files import write_json
 from diffusionbert.stages import shell
 
 
 def _body(context: shell.Context) -> None:
-    corpus, out = context.params.corpus, context.paths["out"]
-    metrics = build(corpus, documents(corpus, context.params.packages), out / "text")
+    corpus, packages, out = context.params.corpus, context.params.packages, context.paths["out"]
+    if corpus.pairs is not None and corpus.source == "pairs":
+        skipped = Skipped()
+        metrics = build_pairs(corpus, pairs(corpus.pairs, packages, skipped), skipped, out / "text")
+    else:
+        metrics = build(corpus, documents(corpus, packages), out / "text")
     write_json(out / "metrics.json", metrics)
     context.journal.metrics({f"{split}_sentences": count for split, count in metrics["sentences"].items()})
 

@@ -14,7 +14,7 @@ from diffusionbert.arms.base import Arm, Drawing, Figure, Scorer, Weighing
 from diffusionbert.arms.build import check, trained_arm
 from diffusionbert.config import Evaluate, Params
 from diffusionbert.corpus.batches import Batch, in_order_of_length
-from diffusionbert.corpus.shards import Split
+from diffusionbert.corpus.shards import Shards, Split
 from diffusionbert.diffusion.importance import importance_bound
 from diffusionbert.diffusion.sampling import strided_grid
 from diffusionbert.evaluation import Array, Scores, evaluate, trajectory_weights
@@ -57,7 +57,7 @@ def _body(context: shell.Context) -> None:
         log_weights = _log_weights(scorer, settings, split, shards.special.pad_id, machine, name)
     count = min(settings.num_sentences, len(split))
     words = split.words[:count].astype(np.int64)
-    tokens = split.lengths[:count].astype(np.int64)
+    tokens = scored_tokens(split, count, shards.special.sep_id)
     _write_sentences(out / "sentences.parquet", words, tokens, scores)
     told = {
         figure: _figure(each, scores[figure], words, tokens, settings.bootstrap, settings.seed)
@@ -77,6 +77,7 @@ def _body(context: shell.Context) -> None:
             "words": int(words.sum()),
             "tokens": int(tokens.sum()),
             "seed": settings.seed,
+            **_told_of_pairs(shards, count),
             "importance": None if log_weights is None else _importance(log_weights, scorer, words, tokens, settings),
             "steps": told_steps(steps, words, tokens, settings.seed, settings.bootstrap),
             "protocols": {figure: value for figure, value in told.items() if not figure.startswith("order_")},
@@ -88,6 +89,28 @@ def _body(context: shell.Context) -> None:
     for figure, value in told.items():
         units = ("nats_per_sentence", "perplexity_per_word", "perplexity_per_token")
         context.journal.metrics({f"{figure}_{unit}": value[unit]["value"] for unit in units})
+
+
+def scored_tokens(split: Split, count: int, end_id: int) -> np.ndarray:
+    """How many tokens of each of the first rows are scored, (N,): of pairs those of the target and one end token.
+
+    A target that is filled up has one end where it ends; those behind it are scored too, and say nothing more.
+    """
+    if split.given is None:
+        return split.lengths[:count].astype(np.int64)
+    found = []
+    for row, given in zip(split.several(np.arange(count)), split.given[:count].tolist(), strict=True):
+        ends = row[given:] == end_id
+        found.append(len(ends) - max(0, int(ends.sum()) - 1))
+    return np.array(found, dtype=np.int64)
+
+
+def _told_of_pairs(shards: Shards, count: int) -> dict[str, Any]:
+    """What a figure of pairs is per: a sentence is a target, and how its length is known."""
+    if (given := shards["test"].given) is None:
+        return {}
+    told = "padded" if shards.padded else "given"
+    return {"pairs": {"given_tokens": int(given[:count].sum(dtype=np.int64)), "target_length": told}}
 
 
 def _figure(

@@ -72,9 +72,9 @@ def _sampled(arm: Arm, point: Point, num_steps: int, settings: Frontier, machine
         rng = torch.Generator().manual_seed(
             int(generator(settings.seed, Purpose.SAMPLE, index=start).integers(2**62))
         )  # an explicit generator of this batch, not torch's global one
-        lengths = torch.full((size,), settings.length, device=machine.device)
+        canvas = arm.vocabulary.blank(torch.full((size,), settings.length, device=machine.device))
         with machine.autocast():
-            *_, last = arm.sample(lengths, num_steps, Truncation(point.temperature, point.top_k), rng)
+            *_, last = arm.sample(canvas, num_steps, Truncation(point.temperature, point.top_k), rng)
         sentences += last.xt.tolist()
     return sentences
 

@@ -152,14 +152,17 @@ def same_size(sizes: Mapping[str, int]) -> int:
 
 
 def read_split(folder: Path, split: str) -> list[str]:
-    """The raw sentences of a split, in order; raises ValueError when it has no file or no sentence."""
+    """The raw sentences of a split, of pairs the targets, in order.
+
+    Raises ValueError when it has no file or no sentence.
+    """
     shards = sorted(folder.glob(f"{split}-*-of-*.txt"))
     if not shards:
         raise ValueError(f"{folder}: no {split}-*-of-*.txt; expected the text of the {split} split")
     sentences = [line for shard in shards for line in shard.read_text(encoding="utf-8").split("\n") if line]
     if not sentences:
         raise ValueError(f"{folder}: the {split} split is empty; expected a sentence a line")
-    return sentences
+    return [sentence.rpartition("\t")[2] for sentence in sentences]  # no sentence has a tab but between halves
 
 
 def references_of(sentences: list[str], settings: Metrics) -> list[str]:

@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from diffusionbert.arms.base import Arm, ReleasedSampling
 from diffusionbert.arms.build import check, trained_arm
 from diffusionbert.config import Params, Sample
 from diffusionbert.corpus.tokenizers import decode_tokens
 from diffusionbert.diffusion.draws import Purpose, generator
-from diffusionbert.diffusion.sampling import State
+from diffusionbert.diffusion.sampling import Canvas, State
 from diffusionbert.diffusion.truncation import Truncation
 from diffusionbert.files import write_json, write_text
 from diffusionbert.progress import track
@@ -83,10 +82,10 @@ def _states(arm: Arm, settings: Sample, num_steps: int, size: int, start: int, m
     lengths = torch.full((size,), settings.length, device=machine.device)
     truncation = Truncation(settings.temperature, settings.top_k, settings.top_p)
     with machine.autocast():
-        return list(_sampler(arm, settings)(lengths, num_steps, truncation, rng))
+        return list(_sampler(arm, settings)(arm.vocabulary.blank(lengths), num_steps, truncation, rng))
 
 
-def _sampler(arm: Arm, settings: Sample) -> Callable[[Tensor, int, Truncation, torch.Generator], Iterator[State]]:
+def _sampler(arm: Arm, settings: Sample) -> Callable[[Canvas, int, Truncation, torch.Generator], Iterator[State]]:
     if settings.sampler == "exact":
         return arm.sample
     if not isinstance(arm, ReleasedSampling):

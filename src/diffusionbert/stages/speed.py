@@ -80,12 +80,12 @@ def _run(
 ) -> tuple[float, int]:
     """The wall seconds of sampling a batch once, stopped after `longest`, and the calls of the network."""
     rng = torch.Generator().manual_seed(seed)  # an explicit generator, so that every arm draws alike
-    lengths = torch.full((settings.num_samples,), settings.length, device=machine.device)
+    canvas = arm.vocabulary.blank(torch.full((settings.num_samples,), settings.length, device=machine.device))
     calls = 0
     _settle(machine)
     start = time.perf_counter()
     with machine.autocast():
-        for state in arm.sample(lengths, num_steps, truncation, rng):
+        for state in arm.sample(canvas, num_steps, truncation, rng):
             calls = state.calls
             if time.perf_counter() - start > longest:
                 break

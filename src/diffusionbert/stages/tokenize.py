@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from diffusionbert.config import Params
+from diffusionbert.corpus.pair_encoding import PairRows
 from diffusionbert.corpus.shard_writer import Rows, write_shards
 from diffusionbert.corpus.text import read_sentences
 from diffusionbert.corpus.tokenizers import load_tokenizer, special_ids
@@ -25,12 +26,13 @@ def _body(context: shell.Context) -> None:
     source, settings = params.tokenizers[name], params.tokenize
     tokenizer = load_tokenizer(name, source, params.packages, read_sentences(text, "train"))
     special = special_ids(tokenizer, f"tokenizers.{name}")
+    rows = Rows(settings.max_length, source.packed, _pair_rows(params))
     counts = write_shards(
         text,
         out / "shards",
         tokenizer,
         special,
-        Rows(settings.max_length, source.packed),
+        rows,
         shard_size=settings.shard_size,
         workers=settings.workers or params.runtime.threads,
         checkpoints=CHECKPOINTS / f"tokenize-{params.profile}-{name}",
@@ -38,12 +40,23 @@ def _body(context: shell.Context) -> None:
     )
     metrics: dict[str, Any] = {"vocab_size": special.vocab_size}
     for split, counted in counts.items():
-        for key, value in counted.told(packed=source.packed).items():
+        for key, value in counted.told(rows).items():
             metrics.setdefault(key, {})[split] = value
-        metrics.setdefault("tokens_per_word", {})[split] = counted.tokens / counted.words
+        of_words = counted.tokens - counted.given - counted.ends
+        metrics.setdefault("tokens_per_word", {})[split] = of_words / counted.words
     write_json(out / "metrics.json", metrics)
     for key in ("tokens", "tokens_per_word"):
         context.journal.metrics({f"{split}_{key}": value for split, value in metrics[key].items()})
+
+
+def _pair_rows(params: Params) -> PairRows | None:
+    settings, pairs = params.tokenize, params.corpus.pairs
+    if params.corpus.source != "pairs" or pairs is None:
+        return None
+    assert settings.max_target is not None, "the schema asks for it"
+    return PairRows(
+        settings.max_source, settings.max_target, settings.target_length == "padded", skip_long=pairs.skip_long
+    )
 
 
 def _about(params: Params) -> dict[str, Any]:

@@ -193,7 +193,4 @@ def _of_one(loss: Loss, batch: Batch, asked_to_stop: bool) -> dict[str, Any]:
 
 def _piece(batch: Batch, number: int, pieces: int) -> Batch:
     """Every `pieces`-th row from `number` on, without the padding that none of them needs."""
-    if pieces == 1:
-        return batch
-    lengths = batch.lengths[number::pieces]
-    return Batch(batch.tokens[number::pieces, : int(lengths.max())], lengths, batch.index[number::pieces])
+    return batch if pieces == 1 else batch.rows(number, pieces)

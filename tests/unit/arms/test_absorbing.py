@@ -109,7 +109,7 @@ def test_samples_are_words_and_repeat_under_a_seed(
     lengths = torch.tensor([5, 9])
     runs = []
     for _ in range(2):
-        *_, last = arm.sample(lengths, 8, truncation, torch.Generator().manual_seed(3))
+        *_, last = arm.sample(arm.vocabulary.blank(lengths), 8, truncation, torch.Generator().manual_seed(3))
         runs.append(last.xt)
         for row, length in zip(last.xt, lengths, strict=True):
             assert bool(arm.vocabulary.candidates[row[:length]].all())
@@ -120,7 +120,9 @@ def test_samples_are_words_and_repeat_under_a_seed(
 def test_first_hitting_calls_at_most_once_a_position(shards: Shards) -> None:
     arm = small_arm(shards, LINEAR | {"num_steps": 1024})
     arm.module.eval()
-    *_, last = arm.sample(torch.full((4,), 12), 1024, Truncation(), torch.Generator().manual_seed(0))
+    *_, last = arm.sample(
+        arm.vocabulary.blank(torch.full((4,), 12)), 1024, Truncation(), torch.Generator().manual_seed(0)
+    )
     assert last.calls <= 12
 
 

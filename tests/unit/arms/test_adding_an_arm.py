@@ -85,7 +85,7 @@ def test_the_probabilities_of_all_sentences_of_a_word_sum_to_one(arm: Any) -> No
 
 
 def test_it_samples_words_and_trains(arm: Any, shards: Shards) -> None:
-    *_, last = arm.sample(torch.tensor([5, 3]), 1, Truncation(), torch.Generator().manual_seed(0))
+    *_, last = arm.sample(arm.vocabulary.blank(torch.tensor([5, 3])), 1, Truncation(), torch.Generator().manual_seed(0))
     assert arm.vocabulary.candidates[last.xt[0]].all()
     assert last.calls == 1
     batch = collate(shards["train"], list(range(16)), shards.special.pad_id)

@@ -21,6 +21,7 @@ from diffusionbert.checkpoint import Checkpoint
 from diffusionbert.corpus.batches import Batch, Stream, collate, in_order_of_length
 from diffusionbert.corpus.shards import Shards
 from diffusionbert.denoisers import backbone
+from diffusionbert.diffusion.sampling import Canvas
 from diffusionbert.diffusion.truncation import Truncation
 from diffusionbert.evaluation import evaluate
 from diffusionbert.training import Settings as Training
@@ -198,25 +199,31 @@ def test_the_loss_in_chunks_is_the_loss(small: Autoregressive, shards: Shards) -
     torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-4, atol=1e-6)
 
 
+def _fit(number: Tensor, probability: np.ndarray) -> float:
+    """The p-value of Pearson's chi-square; what is expected less than 5 times is counted together."""
+    count = len(number)
+    observed = np.bincount(number.numpy(), minlength=len(probability))
+    often = probability * count >= 5
+    observed = np.append(observed[often], observed[~often].sum())
+    expected = np.append(probability[often], probability[~often].sum()) * count
+    assert len(observed) > 4
+    return float(scipy.stats.chisquare(observed, expected * observed.sum() / expected.sum()).pvalue)
+
+
 def test_samples_follow_the_enumerated_law(tmp_path: Path) -> None:
     arm, sentences, count = _toy(tmp_path), _all_sentences(3), 20_000
     probability = (-_nats(arm, _batch(sentences))["exact"]).exp().numpy()
     rng = torch.Generator().manual_seed(0)
-    *_, last = arm.sample(torch.full((count,), 3), 3, Truncation(), rng)
+    *_, last = arm.sample(arm.vocabulary.blank(torch.full((count,), 3)), 3, Truncation(), rng)
     number = ((last.xt - FIRST) * torch.tensor([WORDS**2, WORDS, 1])).sum(-1)
-    observed = np.bincount(number.numpy(), minlength=len(sentences))
-    often = probability * count >= 5
-    observed = np.append(observed[often], observed[~often].sum())
-    expected = np.append(probability[often], probability[~often].sum()) * count
-    assert len(observed) > 10
-    assert scipy.stats.chisquare(observed, expected * observed.sum() / expected.sum()).pvalue > 1e-3
+    assert _fit(number, probability) > 1e-3
 
 
 def test_the_cache_changes_nothing(tmp_path: Path) -> None:
     """At a temperature near 0 every token is the likeliest one of an uncached forward pass; lengths may differ."""
     arm = _toy(tmp_path)
     lengths, rng = torch.tensor([7, 2, 5]), torch.Generator().manual_seed(1)
-    states = list(arm.sample(lengths, 7, Truncation(top_k=1), rng))
+    states = list(arm.sample(arm.vocabulary.blank(lengths), 7, Truncation(top_k=1), rng))
     assert [state.calls for state in states] == list(range(1, 8))
     assert [state.t for state in states] == list(range(6, -1, -1))
     for row, length in enumerate(lengths.tolist()):
@@ -234,16 +241,66 @@ def test_the_cached_states_are_those_of_one_pass(small: Autoregressive, shards: 
     tokens = collate(shards["test"], range(4), shards.special.pad_id).tokens
     with torch.no_grad():
         whole, cache = small.predictor.encode(tokens), None
-        last = torch.full_like(tokens[:, 0], shards.special.cls_id)
+        last = torch.full_like(tokens[:, :1], shards.special.cls_id)
         for place in range(tokens.shape[1]):
             hidden, cache = small.predictor.read(last, cache)
             torch.testing.assert_close(hidden, whole[:, place], rtol=1e-4, atol=1e-5)
-            last = tokens[:, place]
+            last = tokens[:, place : place + 1]
 
 
 def test_the_numbers_of_steps_is_the_length(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="4 steps for a text of 3 tokens"):
-        next(_toy(tmp_path).sample(torch.tensor([3, 2]), 4, Truncation(), torch.Generator()))
+    arm = _toy(tmp_path)
+    with pytest.raises(ValueError, match="4 steps for a text of 3 unknown tokens"):
+        next(arm.sample(arm.vocabulary.blank(torch.tensor([3, 2])), 4, Truncation(), torch.Generator()))
+
+
+def _canvas(rows: list[tuple[list[int], int]]) -> Canvas:
+    """A canvas of given tokens at the start, and of so many unknown ones behind them."""
+    lengths = torch.tensor([len(given) + unknown for given, unknown in rows])
+    canvas = Canvas.blank(lengths, -1, PAD)
+    for row, (given, _) in enumerate(rows):
+        canvas.xt[row, : len(given)] = torch.tensor(given, dtype=torch.long)
+        canvas.masked[row, : len(given)] = False
+    return canvas
+
+
+def test_a_text_goes_on_behind_given_tokens(tmp_path: Path) -> None:
+    """Each row as an uncached forward pass has it, whatever is given in the others."""
+    arm = _toy(tmp_path)
+    rows = [([FIRST + 1, FIRST], 4), ([FIRST], 2), ([FIRST + 2, FIRST + 1, FIRST], 0)]
+    states = list(arm.sample(_canvas(rows), 4, Truncation(top_k=1), torch.Generator().manual_seed(1)))
+    assert [state.t for state in states] == [4, 3, 2, 1, 0]
+    for row, (given, unknown) in zip(states[-1].xt.tolist(), rows, strict=True):
+        assert row[: len(given)] == given
+        assert row[len(given) + unknown :] == [PAD] * (6 - len(given) - unknown)
+        for place in range(len(given), len(given) + unknown):
+            with torch.no_grad():
+                logits = arm.predictor.model(input_ids=torch.tensor([[CLS, *row[:place]]])).logits[0, -1]
+            assert row[place] == FIRST + int(logits[FIRST:].argmax())
+
+
+def test_a_text_of_which_all_is_given_stays(tmp_path: Path) -> None:
+    canvas = _canvas([([FIRST, FIRST + 1], 0)])
+    (state,) = _toy(tmp_path).sample(canvas, 0, Truncation(), torch.Generator())
+    assert torch.equal(state.xt, canvas.xt)
+
+
+def test_continuations_have_the_law_of_the_chain_rule(tmp_path: Path) -> None:
+    arm, count = _toy(tmp_path), 20_000
+    given = [FIRST + 1]
+    sentences = [[*given, *rest] for rest in _all_sentences(2)]
+    probability = (-_nats(arm, _batch(sentences))["exact"]).exp().numpy()
+    probability /= probability.sum()  # p(x_2, x_3 | x_1)
+    *_, last = arm.sample(_canvas([(given, 2)] * count), 2, Truncation(), torch.Generator().manual_seed(0))
+    number = ((last.xt[:, 1:] - FIRST) * torch.tensor([WORDS, 1])).sum(-1)
+    assert _fit(number, probability) > 1e-3
+
+
+def test_a_causal_arm_is_not_asked_to_look_to_its_right(tmp_path: Path) -> None:
+    arm, canvas = _toy(tmp_path), _canvas([([FIRST], 3), ([FIRST], 3)])
+    canvas.masked[1, 2] = False
+    with pytest.raises(ValueError, match=r"token 3 of text 2 is given behind an unknown one; expected .* at the start"):
+        next(arm.sample(canvas, 3, Truncation(), torch.Generator()))
 
 
 def test_training_lowers_the_loss_and_the_model_loads_with_transformers_alone(

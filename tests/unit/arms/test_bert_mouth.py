@@ -128,7 +128,11 @@ def test_samples_are_words_and_repeat_under_a_seed(shards: Shards, num_steps: in
     arm.module.eval()
     lengths, runs = torch.tensor([5, 9]), []
     for _ in range(2):
-        states = list(arm.sample(lengths, num_steps, Truncation(0.8, top_k=9), torch.Generator().manual_seed(3)))
+        states = list(
+            arm.sample(
+                arm.vocabulary.blank(lengths), num_steps, Truncation(0.8, top_k=9), torch.Generator().manual_seed(3)
+            )
+        )
         assert [state.t for state in states] == list(range(num_steps))[::-1]
         left = [(state.xt == arm.vocabulary.mask_id).sum(-1).tolist() for state in states]
         assert left[0] == ([4, 8] if num_steps >= 9 else left[0])
@@ -143,7 +147,9 @@ def test_samples_are_words_and_repeat_under_a_seed(shards: Shards, num_steps: in
 def test_gibbs_steps_change_one_word_at_a_time(shards: Shards) -> None:
     arm = small_mouth(shards)
     arm.module.eval()
-    states = list(arm.sample(torch.tensor([6]), 40, Truncation(), torch.Generator().manual_seed(0)))
+    states = list(
+        arm.sample(arm.vocabulary.blank(torch.tensor([6])), 40, Truncation(), torch.Generator().manual_seed(0))
+    )
     changes = [int((after.xt != before.xt).sum()) for before, after in itertools.pairwise(states[5:])]
     assert max(changes) == 1
     assert sum(changes) > 5

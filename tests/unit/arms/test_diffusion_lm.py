@@ -223,7 +223,7 @@ def test_samples_are_words_and_repeat_under_a_seed(
     arm.module.eval()
     lengths, runs = torch.tensor([5, 9]), []
     for _ in range(2):
-        states = list(arm.sample(lengths, 7, truncation, torch.Generator().manual_seed(3)))
+        states = list(arm.sample(arm.vocabulary.blank(lengths), 7, truncation, torch.Generator().manual_seed(3)))
         assert [state.calls for state in states] == list(range(1, 8))
         assert states[-1].t == 0
         runs.append(torch.stack([state.xt for state in states]))
@@ -240,8 +240,18 @@ def test_sampling_follows_the_process(shards: Shards) -> None:
     arm.denoiser.forward = (  # type: ignore[method-assign]
         lambda xt, lengths, t: arm.denoiser.embedding.weight[word].expand(xt.shape)
     )
-    *_, last = arm.sample(torch.tensor([6, 6]), 8, Truncation(top_k=1), torch.Generator().manual_seed(0))
+    *_, last = arm.sample(
+        arm.vocabulary.blank(torch.tensor([6, 6])), 8, Truncation(top_k=1), torch.Generator().manual_seed(0)
+    )
     assert bool((last.xt == word).all())
+
+
+def test_a_canvas_that_gives_tokens_is_refused(shards: Shards) -> None:
+    arm = small(shards, COSINE)
+    canvas = arm.vocabulary.blank(torch.tensor([6]))
+    canvas.masked[0, 2] = False
+    with pytest.raises(ValueError, match="the canvas gives tokens; expected none"):
+        next(arm.sample(canvas, 8, Truncation(), torch.Generator()))
 
 
 @ALL

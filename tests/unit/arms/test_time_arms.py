@@ -101,7 +101,7 @@ def test_arms_that_are_told_the_time_train_and_sample(shards: Shards, design: st
         assert bool(loss.total.isfinite())
         loss.total.backward()
     arm.module.eval()
-    *_, last = arm.sample(torch.tensor([5, 9]), 8, Truncation(), torch.Generator().manual_seed(3))
+    *_, last = arm.sample(arm.vocabulary.blank(torch.tensor([5, 9])), 8, Truncation(), torch.Generator().manual_seed(3))
     assert bool(arm.vocabulary.candidates[last.xt[0, :5]].all())
 
 

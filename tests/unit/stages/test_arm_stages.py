@@ -16,10 +16,11 @@ from workflow.profiles import merged
 
 from diffusionbert import config
 from diffusionbert.corpus.shards import Shards
-from diffusionbert.diffusion.sampling import State
+from diffusionbert.diffusion.sampling import Canvas, State
 from diffusionbert.diffusion.truncation import Truncation
 from diffusionbert.stages import evaluate, frontier, information, sample, speed, train
 from diffusionbert.stages.compute import Machine
+from toy_arms import toy_vocabulary
 
 ROOT = Path(__file__).parents[3]
 
@@ -181,13 +182,15 @@ def test_speed_measures_every_arm(project: Path) -> None:
 class _Slow:
     """An arm with two numbers of steps of its own, each step a hundredth of a second."""
 
+    vocabulary = toy_vocabulary()
+
     def own_steps(self, length: int) -> tuple[int, ...]:
         return 2, 400
 
-    def sample(self, lengths: Any, num_steps: int, *_: Any) -> Iterator[State]:
+    def sample(self, canvas: Canvas, num_steps: int, *_: Any) -> Iterator[State]:
         for step in range(num_steps):
             time.sleep(0.01)
-            yield State(num_steps - step - 1, lengths[:, None], step + 1)
+            yield State(num_steps - step - 1, canvas.xt, step + 1)
 
 
 def test_a_long_run_of_steps_of_its_own_is_stopped_and_told_in_proportion() -> None:

@@ -7,6 +7,7 @@ with tf the count of word t in text d, df in how many of the N texts it is.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -29,18 +30,17 @@ class Index:
 
     @classmethod
     def of(cls, texts: Iterable[Words]) -> Index:
-        """Raises ValueError where there is no text."""
+        """Reads the texts once. Raises ValueError where there is none."""
         vocabulary: dict[str, int] = {}
-        words, lengths = [], []
+        words, lengths = array("q"), array("q")
         for text in texts:
-            ids = [vocabulary.setdefault(word, len(vocabulary)) for word in text]
-            words.append(np.array(ids, dtype=np.int64))
-            lengths.append(len(ids))
+            words.extend(vocabulary.setdefault(word, len(vocabulary)) for word in text)
+            lengths.append(len(text))
         if not lengths:
             raise ValueError("an index of no texts; expected at least one")
         number, size = len(lengths), max(1, len(vocabulary))
-        text_of = np.repeat(np.arange(number), lengths)
-        pair, count = np.unique(np.concatenate(words) * number + text_of, return_counts=True)
+        text_of = np.repeat(np.arange(number), np.array(lengths))
+        pair, count = np.unique(np.array(words) * number + text_of, return_counts=True)
         word, text = pair // number, pair % number
         held = np.bincount(word, minlength=size)
         weight = 1 + np.log((1 + number) / (1 + held))

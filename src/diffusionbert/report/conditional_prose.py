@@ -24,6 +24,8 @@ DIFFUSEQ_NOTE = (
     "that the published tables have."
 )
 
+SENTENCE = "A sentence is here the target of a pair, and words and tokens are the target's: the source is given."
+
 PUBLISHED_NOTE = "Other data and other sizes than ours: no number of this table compares with one of ours."
 
 CONTRASTS_NOTE = (

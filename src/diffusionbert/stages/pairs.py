@@ -7,7 +7,7 @@ pairs there is nothing to score, and the results say so.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,11 +61,14 @@ def _body(context: shell.Context) -> None:
 
 def baselines(text: Path, asked: Candidates, num_candidates: int) -> dict[str, Candidates]:
     """The sources themselves, and the targets of the train sources nearest to each, the nearest first."""
-    sources, targets = [], []
-    for source, target in read_pairs(text, "train"):
-        sources.append(split_words(source))
-        targets.append(target)
-    index = Index.of(sources)
+    targets: list[str] = []
+
+    def sources() -> Iterator[list[str]]:
+        for source, target in read_pairs(text, "train"):
+            targets.append(target)
+            yield split_words(source)
+
+    index = Index.of(track(sources(), label="train sources"))
     near = [[targets[row] for row in index.nearest(split_words(each), num_candidates)] for each in asked.sources]
     return {COPY: replace(asked, texts=[[each] for each in asked.sources]), NEAREST: replace(asked, texts=near)}
 

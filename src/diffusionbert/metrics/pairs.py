@@ -117,6 +117,7 @@ def summary(scored: Scored, seed: int, resamples: int) -> dict[str, Any]:
         "corpus_bleu": scored.corpus_bleu,
         "distinct_1": scored.distinct_1,
         "mean_words": scored.num_words,
+        "empty": int((scored.columns["words"] == 0).sum()),
         "without_four_grams": undefined,
         "chosen_otherwise_by_diffuseq": sum(
             one != other for one, other in zip(scored.chosen, scored.diffuseq_chosen, strict=True)

@@ -14,6 +14,7 @@ from diffusionbert.report.paper_pairs import CAVEATS, QUOTED, SOURCE, TABLE, Pai
 from diffusionbert.report.results import ArmResults, Results, Values
 
 BASELINES = {"copy": "Copy of the source", "nearest": "Nearest neighbour in train"}
+REFERENCES = "The references themselves"
 QUALITY = ("bleu", "rouge_l")
 DIVERSITY = ("self_bleu", "div_4")
 THEIRS = ("bleu", "rouge_l", "dist_1", "self_bleu", "div_4")
@@ -48,11 +49,11 @@ def _ours(held: Values, arms: Sequence[ArmResults], group: str) -> Table:
     under = held.get("bertscore")
     columns = ["System", "Nats per target", "BLEU", "BLEU of all candidates", "Corpus BLEU", "ROUGE-L"]
     columns += [f"BERTScore ({under})"] if under else []
-    columns += ["dist-1", "Self-BLEU", "div-4", "Mean words"]
+    columns += ["dist-1", "Self-BLEU", "div-4", "Mean words", "Empty texts"]
     keys = ["bleu", "bleu_of_all", "corpus_bleu", "rouge_l", *(["bertscore"] if under else [])]
-    keys += ["distinct_1", "self_bleu", "div_4", "mean_words"]
+    keys += ["distinct_1", "self_bleu", "div_4", "mean_words", "empty"]
     lines = [[arm.label, _nats(arm), *_cells(held["arms"].get(arm.name), keys)] for arm in arms]
-    lines += [[label, NOT_APPLICABLE, *_cells(held["baselines"].get(name), keys)] for name, label in BASELINES.items()]
+    lines += [[label, NOT_APPLICABLE, *_cells(scores, keys)] for label, scores in _beside(held)]
     numeric = frozenset(range(1, len(columns)))
     return Table(f"Conditional generation, as we count ({group})", columns, lines, numeric, prose.OURS_NOTE)
 
@@ -60,11 +61,17 @@ def _ours(held: Values, arms: Sequence[ArmResults], group: str) -> Table:
 def _as_diffuseq(held: Values, arms: Sequence[ArmResults], group: str) -> Table:
     keys = [f"diffuseq_{name}" for name in THEIRS]
     lines = [[arm.label, *_cells(held["arms"].get(arm.name), keys)] for arm in arms]
-    lines += [[label, *_cells(held["baselines"].get(name), keys)] for name, label in BASELINES.items()]
+    lines += [[label, *_cells(scores, keys)] for label, scores in _beside(held)]
     columns = ["System", *(NAMES[name] for name in THEIRS)]
     numeric = frozenset(range(1, len(columns)))
     caption = f"The same texts as DiffuSeq's script counts ({group})"
     return Table(caption, columns, lines, numeric, prose.DIFFUSEQ_NOTE)
+
+
+def _beside(held: Values) -> list[tuple[str, Values | None]]:
+    """The rows that are no system, the references last."""
+    baselines = [(label, held["baselines"].get(name)) for name, label in BASELINES.items()]
+    return [*baselines, (REFERENCES, held.get("references"))]
 
 
 def _nats(arm: ArmResults) -> str:

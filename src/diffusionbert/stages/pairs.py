@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from diffusionbert.arms.places import place_of
-from diffusionbert.config import Params
+from diffusionbert.config import Metrics, Params
 from diffusionbert.corpus.text import read_pairs
 from diffusionbert.denoisers.contextual import ContextualEncoder
 from diffusionbert.files import write_json
@@ -123,6 +123,7 @@ def _told(
         "signature": signatures(len(asked.sources), num_candidates, settings.seed, rule, params.pairs.bertscore),
         "arms": {arm: summaries[arm] for arm in params.arms},
         "baselines": {name: summaries[name] for name in (COPY, NEAREST)},
+        "references": _of_references(asked, settings),
         "contrasts": pair_contrasts.contrasts(
             {name: columns[name] for name in (*groups, COPY, NEAREST)}, settings.seed, settings.bootstrap
         ),
@@ -130,6 +131,16 @@ def _told(
         "spread": [each for each in spreads if each is not None],
         "examples": _examples(scored, answers, groups),
     }
+
+
+def _of_references(asked: Candidates, settings: Metrics) -> dict[str, Any]:
+    """What needs no reference, of the references themselves."""
+    told = summary(
+        _scored(replace(asked, texts=[[each] for each in asked.references]), "mbr", "references"),
+        settings.seed,
+        settings.bootstrap,
+    )
+    return {key: told[key] for key in ("distinct_1", "mean_words", "diffuseq_dist_1")}
 
 
 def _examples(

@@ -74,6 +74,7 @@ def test_an_empty_answer_scores_nothing_and_breaks_nothing() -> None:
     told = summary(found, seed=0, resamples=5)
     assert told["bleu"]["value"] == told["diffuseq_bleu"]["value"] == told["rouge_l"]["value"] == 0
     assert told["distinct_1"] is None
+    assert told["empty"] == 1
 
 
 def test_differences_are_paired_by_source_and_over_those_that_both_have() -> None:
@@ -101,7 +102,7 @@ def test_seeds_of_a_row_and_of_two_are_told_by_their_means() -> None:
 def test_every_score_that_is_told_has_a_signature() -> None:
     names = set(summary(score(answers()), 0, 5))
     told_of = signatures(num_sources=2, num_candidates=3, seed=7, rule="mbr", encoder=None)
-    counts = {"mean_words", "without_four_grams", "chosen_otherwise_by_diffuseq"}
+    counts = {"mean_words", "empty", "without_four_grams", "chosen_otherwise_by_diffuseq"}
     assert names - counts == set(told_of)
     assert told_of["bleu"]["text"] == "bleu|tok:bert-basic|case:lower|n:4|smooth:method4|refs:1|samples:2|seed:7|v:1"
 

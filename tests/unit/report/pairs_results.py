@@ -47,7 +47,7 @@ def scores(name: str) -> dict[str, Any]:
     told: dict[str, Any] = {key: ci(bleu) for key in ("bleu", "bleu_of_all", "diffuseq_bleu")}
     told |= {key: ci(bleu + 0.2) for key in ("rouge_l", "diffuseq_rouge_l")} | {"diffuseq_dist_1": ci(0.95)}
     told |= {"corpus_bleu": bleu - 0.05, "distinct_1": 0.2, "mean_words": 20.5}
-    told |= {"without_four_grams": 0, "chosen_otherwise_by_diffuseq": 1}
+    told |= {"without_four_grams": 0, "empty": 0, "chosen_otherwise_by_diffuseq": 1}
     if name in DIV_4:
         varied = {"div_4": ci(DIV_4[name]), "self_bleu": ci(1 - DIV_4[name])}
         told |= varied | {f"diffuseq_{key}": value for key, value in varied.items()}
@@ -94,6 +94,7 @@ def write_pairs(folder: Path, params: config.Params) -> Path:
         | {"signature": signatures(100, 3, 0, "mbr", None), "examples": [example] * 3, "seeds": {}, "spread": []}
         | {"arms": {name: scores(name) for name in ROWS}}
         | {"baselines": {name: scores(name) for name in ("copy", "nearest")}}
+        | {"references": {"distinct_1": 0.3, "mean_words": 25.5, "diffuseq_dist_1": ci(0.9)}}
         | {"contrasts": [contrast(one, other) for one, other in combinations(names, 2)]},
     )
     return folder

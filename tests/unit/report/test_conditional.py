@@ -49,11 +49,14 @@ def test_arms_and_baselines_stand_in_two_tables_one_for_each_way_of_counting(fol
         *(label for label, _, _ in ROWS.values()),
         "Copy of the source",
         "Nearest neighbour in train",
+        "The references themselves",
     ]
     by_name = {row[0]: dict(zip(ours.columns, row, strict=True)) for row in ours.rows}
     assert by_name["DiffuSeq"]["Nats per target"].startswith("≤ 70.00")
     assert by_name["GPT, autoregressive"]["Nats per target"].startswith("= 70.00")
     assert by_name["Copy of the source"]["Self-BLEU"] == by_name["Copy of the source"]["Nats per target"] == "n/a"
+    references = by_name["The references themselves"]
+    assert (references["BLEU"], references["Mean words"]) == ("n/a", "25.50")
     assert by_name["DiffuSeq"]["BLEU"].startswith(f"{BLEU['diffuseq']:.4f} [")
     assert not any("BERTScore" in column for column in ours.columns)
     (theirs,) = tables(document, "as DiffuSeq's script counts")

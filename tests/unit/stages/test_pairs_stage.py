@@ -123,6 +123,7 @@ def test_the_baselines_copy_the_source_and_take_the_nearest_train_target(results
     assert "self_bleu" not in told["baselines"]["copy"]
     assert told["baselines"]["nearest"]["self_bleu"]["value"] > 0
     assert len(told["examples"]) == min(5, NUM_EXAMPLES)
+    assert set(told["references"]) == {"distinct_1", "mean_words", "diffuseq_dist_1"}
 
 
 def test_every_source_of_every_system_has_a_row(results: Path) -> None:

@@ -73,3 +73,34 @@ def bytes_tokenizer(grammar_text: Path) -> Any:
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=raw._tokenizer, bos_token=end, eos_token=end, unk_token=end
     )
+
+
+@pytest.fixture(scope="session")
+def pair_text(grammar_text: Path) -> Path:
+    """A folder as `grammar_text` whose lines are pairs: each sentence and the one after it; the first has no source."""
+    from diffusionbert.corpus.text import SPLITS, TextWriter, read_sentences
+
+    folder = grammar_text.parents[1] / "pairs" / "corpus" / "text"
+    folder.mkdir(parents=True)
+    for split in SPLITS:
+        writer = TextWriter(folder, split)
+        source = ""
+        for sentence in read_sentences(grammar_text, split):
+            writer.write(f"{source}\t{sentence}")
+            source = sentence
+        writer.close()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pair_shards(grammar_shards: Path, pair_text: Path) -> Path:
+    """Its token shards: sources of at most 10 tokens, targets filled up to 12 with end tokens."""
+    from diffusionbert.corpus.pair_encoding import PairRows
+    from diffusionbert.corpus.shard_writer import Rows, write_shards
+    from diffusionbert.corpus.tokenizers import saved_tokenizer, special_ids
+
+    tokenizer = saved_tokenizer(grammar_shards / "tokenizer")
+    folder = pair_text.parents[1] / "tokenize" / "words" / "shards"
+    rows = Rows(32, pairs=PairRows(10, 12, padded=True))
+    write_shards(pair_text, folder, tokenizer, special_ids(tokenizer, "words"), rows, shard_size=150)
+    return folder

@@ -58,8 +58,18 @@ def check(params: config.Params, where: str = "params.yaml") -> None:
             f"{where}: generative.arm: found '{judge}' of system '{params.arms[judge].system}'; expected an arm of "
             "system 'autoregressive', or null"
         )
+    if judge is not None and params.corpus.source == "pairs":
+        raise config.ConfigError(
+            f"{where}: generative.arm: found '{judge}' with corpus.source 'pairs'; expected null, as an arm of pairs "
+            "says how likely a target is given its source and not by itself"
+        )
     for name, row in params.arms.items():
         settings = settings_of(name, row, where)
+        if getattr(settings, "partial_noising", params.corpus.source == "pairs") != (params.corpus.source == "pairs"):
+            raise config.ConfigError(
+                f"{where}: arms.{name}.settings.partial_noising: found {str(settings.partial_noising).lower()} with "
+                f"corpus.source '{params.corpus.source}'; expected true for 'pairs' and false for any other"
+            )
         if params.sample.sampler == "released" and row.system != "absorbing":
             raise config.ConfigError(
                 f"{where}: sample.sampler: found 'released' with arms.{name} of system '{row.system}'; expected "

@@ -1,6 +1,7 @@
 """Diffusion-LM (Li et al. 2022, arXiv 2205.14217): Gaussian diffusion on learnt embeddings, rounded to words.
 
-Of pairs it is DiffuSeq (Gong et al. 2022, arXiv 2210.08933): the source's embeddings stay clean at every step.
+With `partial_noising` it is DiffuSeq (Gong et al. 2022, arXiv 2210.08933): a source's embeddings stay clean at every
+step.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class Settings:
     clamp: bool = True  # in sampling each prediction becomes its nearest word's embedding, as the release samples
     prediction: Literal["direct", "expected"] = "direct"
     objective: Literal["simple", "bound"] = "simple"
+    partial_noising: bool = False  # given tokens, of pairs the sources, keep clean embeddings: DiffuSeq
     first_variance: float | None = None  # sigma_0^2 of x_0 around EMB(w); None: 1 - a_1, the release's
 
     def __post_init__(self) -> None:
@@ -145,8 +147,12 @@ class DiffusionLM:
     def noised(self, batch: Batch, draw: Draw) -> _Noised:
         """x_0 and x_t of one draw; both come from the same chain where training asks for x_0 back.
 
-        Given tokens stay their embeddings at every t: DiffuSeq's partial noising (Gong et al. 2210.08933).
+        Given tokens are their embeddings at every t (partial noising). Raises ValueError where that is not set.
         """
+        if batch.given is not None and not self.settings.partial_noising:
+            raise ValueError(
+                "settings.partial_noising is false, and the batch has given tokens; expected true, as for pairs"
+            )
         embedded = self.denoiser.embedding(batch.tokens)
         of_x0, of_xt = normals(draw.uniforms, [self.settings.embedding_size] * 2)
         x0 = embedded + self.process.first_variance**0.5 * of_x0
@@ -251,37 +257,40 @@ class DiffusionLM:
         """Ancestral, down an even grid of `num_steps`; a state shows the words nearest to the prediction.
 
         The words at the end are drawn from p(w | x_0), and truncation acts there alone: the diffusion has none.
-        Raises ValueError when the canvas gives a token: it was not trained beside embeddings without noise.
+        Given tokens are their embeddings at every step. Raises ValueError when there are any and it was not trained
+        beside embeddings without noise.
         """
-        lengths, counted = canvas.lengths, canvas.counted
-        if bool((counted & ~canvas.masked).any()):
+        lengths, unknown = canvas.lengths, canvas.masked
+        given = (canvas.counted & ~unknown)[..., None]
+        if not self.settings.partial_noising and bool(given.any()):
             raise ValueError(
                 "the canvas gives tokens; expected none, as this Diffusion-LM was trained with all embeddings noised"
             )
         device, grid = lengths.device, even_grid(self.num_steps, num_steps)
-        shape = (*counted.shape, self.settings.embedding_size)
+        shape = (*unknown.shape, self.settings.embedding_size)
+        clean = self.denoiser.embedding(canvas.xt.clamp(min=0))  # a tokenizer without [MASK] has no id for it
 
         def noise() -> Tensor:
             return torch.randn(shape, generator=rng, dtype=torch.float64, device=rng.device).float().to(device)
 
         def filled(tokens: Tensor) -> Tensor:
-            text = torch.full(counted.shape, self.vocabulary.pad_id, device=device)
-            text[counted] = tokens
+            text = canvas.xt.clone()
+            text[unknown] = tokens
             return text
 
-        xt, calls = noise(), 0
+        xt, calls = torch.where(given, clean, noise()), 0
         for s, t in zip(reversed(grid[:-1]), reversed(grid[1:]), strict=True):
             steps = torch.full_like(lengths, t)
-            output = self.denoiser(xt, lengths, steps)[counted]
+            output = self.denoiser(xt, lengths, steps)[unknown]
             calls += 1
-            predicted, words = self._rounded(output, xt[counted], t)
+            predicted, words = self._rounded(output, xt[unknown], t)
             spread = torch.zeros(shape, device=device)
-            spread[counted] = predicted
+            spread[unknown] = predicted
             mean, variance = self.process.posterior(xt, spread, s, t)
-            xt = mean + variance**0.5 * noise()
+            xt = torch.where(given, clean, mean + variance**0.5 * noise())
             if s > 0:
                 yield State(s, filled(words), calls)
-        yield State(0, filled(self._drawn(xt[counted], truncation, rng)), calls)
+        yield State(0, filled(self._drawn(xt[unknown], truncation, rng)), calls)
 
     def _rounded(self, output: Tensor, xt: Tensor, t: int) -> tuple[Tensor, Tensor]:
         """f(x_t, t) with the clamp, where it is set, and its likeliest words; (M, D), (M,)."""

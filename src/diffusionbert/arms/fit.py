@@ -55,6 +55,9 @@ def folder_of(described: Backbone, params: Params) -> Path | None:
 
 def _wanted(name: str, params: Params) -> Wanted:
     """The lengths that are certain to be asked for; the corpus's own longest sentence is known once it is tokenized."""
+    if params.corpus.source == "pairs":
+        source, target = params.tokenize.max_source or 0, params.tokenize.max_target or 0
+        return {"tokenize.max_source, a separator and tokenize.max_target": source + 1 + target}
     wanted = {"a sentence": 1, "sample.length": params.sample.length}
     if name in params.frontier.arms:
         wanted["frontier.length"] = params.frontier.length

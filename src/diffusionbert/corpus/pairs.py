@@ -61,7 +61,8 @@ def pairs(source: config.Pairs, packages: Mapping[str, config.Package], skipped:
     published number of pairs (unless `allow_count_mismatch`).
     """
     if source.packages is not None:
-        for verse in bible.verses(*source.packages, packages):
+        first, second = source.packages
+        for verse in bible.verses(first, second, packages):
             yield Pair(verse.book, verse.first, verse.second, book=verse.book)
         return
     counts: Counter[str] = Counter()

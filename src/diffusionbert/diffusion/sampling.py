@@ -63,6 +63,16 @@ class Canvas:
         inside = torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]
         return Canvas(torch.where(inside, mask_id, pad_id), inside, lengths)
 
+    @staticmethod
+    def of_pairs(
+        tokens: Int[Tensor, "B L"], given: Int[Tensor, B], lengths: Int[Tensor, B], mask_id: int, pad_id: int
+    ) -> Canvas:
+        """So many leading tokens of each row given, all behind them inside its length [MASK], whatever stood there."""
+        place = torch.arange(tokens.shape[1], device=tokens.device)
+        inside, told = place < lengths[:, None], place < given[:, None]
+        xt = torch.where(told, tokens, mask_id).masked_fill(~inside, pad_id)
+        return Canvas(xt, inside & ~told, lengths)
+
     @property
     def counted(self) -> Bool[Tensor, "B L"]:
         return torch.arange(self.xt.shape[1], device=self.xt.device) < self.lengths[:, None]

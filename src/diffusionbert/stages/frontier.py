@@ -21,6 +21,7 @@ from diffusionbert.diffusion.truncation import Truncation
 from diffusionbert.files import write_json, write_text
 from diffusionbert.progress import track
 from diffusionbert.stages import shell
+from diffusionbert.stages.canvases import Start, starts, written
 from diffusionbert.stages.compute import Machine, named_arm
 
 
@@ -46,12 +47,22 @@ def _body(context: shell.Context) -> None:
     shards = Shards.open(paths["tokenize"] / row.tokenizer / "shards")
     table = read_information(paths["information"] / row.tokenizer / "table.parquet", shards.special)
     arm = trained_arm(name, params, paths["model"], shards, table, machine.device)
-    if settings.length > arm.max_length:
-        raise ValueError(f"frontier.length: found {settings.length}; arm {name} holds at most {arm.max_length} tokens")
-    num_steps = next(iter(arm.own_steps(settings.length)), settings.num_steps)
+    begun = list(
+        starts(
+            arm,
+            shards,
+            num_samples=settings.num_samples,
+            length=settings.length,
+            batch_size=settings.batch_size,
+            device=machine.device,
+            key="frontier",
+        )
+    )
+    num_steps = max(start.num_steps(arm, settings.num_steps) for start in begun)
+    end_id = shards.special.sep_id if shards.padded else None
     rows: list[dict[str, Any]] = []
     for number, point in enumerate(track(points(settings), label=f"frontier@{name}")):
-        sentences = _sampled(arm, point, num_steps, settings, machine)
+        sentences = _sampled(arm, point, begun, end_id, settings, machine)
         mask_left = sum(token == shards.special.mask_id for tokens in sentences for token in tokens)
         if mask_left:
             raise ValueError(f"{mask_left} tokens of the samples of arm {name} are [MASK]; expected none")
@@ -64,19 +75,20 @@ def _body(context: shell.Context) -> None:
 
 
 @torch.no_grad()
-def _sampled(arm: Arm, point: Point, num_steps: int, settings: Frontier, machine: Machine) -> list[list[int]]:
+def _sampled(
+    arm: Arm, point: Point, begun: Sequence[Start], end_id: int | None, settings: Frontier, machine: Machine
+) -> list[list[int]]:
     """The token ids of a point's samples; every point draws from the same generators, so that points are paired."""
-    sentences: list[list[int]] = []
-    for start in range(0, settings.num_samples, settings.batch_size):
-        size = min(settings.batch_size, settings.num_samples - start)
+    sentences: dict[int, list[int]] = {}
+    for start in begun:
         rng = torch.Generator().manual_seed(
-            int(generator(settings.seed, Purpose.SAMPLE, index=start).integers(2**62))
+            int(generator(settings.seed, Purpose.SAMPLE, index=int(start.index[0])).integers(2**62))
         )  # an explicit generator of this batch, not torch's global one
-        canvas = arm.vocabulary.blank(torch.full((size,), settings.length, device=machine.device))
+        num_steps = start.num_steps(arm, settings.num_steps)
         with machine.autocast():
-            *_, last = arm.sample(canvas, num_steps, Truncation(point.temperature, point.top_k), rng)
-        sentences += last.xt.tolist()
-    return sentences
+            *_, last = arm.sample(start.canvas, num_steps, Truncation(point.temperature, point.top_k), rng)
+        sentences |= zip(start.index.tolist(), written(start.canvas, last.xt, end_id), strict=True)
+    return [sentences[row] for row in sorted(sentences)]
 
 
 def _sections(params: Params, name: str | None) -> dict[str, Any]:

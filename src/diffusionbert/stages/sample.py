@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ import torch
 from diffusionbert.arms.base import Arm, ReleasedSampling
 from diffusionbert.arms.build import check, trained_arm
 from diffusionbert.config import Params, Sample
+from diffusionbert.corpus.shards import Shards
 from diffusionbert.corpus.tokenizers import decode_tokens
 from diffusionbert.diffusion.draws import Purpose, generator
 from diffusionbert.diffusion.sampling import Canvas, State
@@ -19,6 +21,7 @@ from diffusionbert.diffusion.truncation import Truncation
 from diffusionbert.files import write_json, write_text
 from diffusionbert.progress import track
 from diffusionbert.stages import shell
+from diffusionbert.stages.canvases import Start, starts, written
 from diffusionbert.stages.compute import Machine, named_arm, tokens_of
 
 TRAJECTORY_LINES = 9
@@ -32,35 +35,51 @@ def _body(context: shell.Context) -> None:
     machine = Machine.prepare(params.runtime)
     shards, table = tokens_of(context)
     arm = trained_arm(name, params, context.paths["model"], shards, table, machine.device)
-    if settings.length > arm.max_length:
-        raise ValueError(f"sample.length: found {settings.length}; the backbone holds at most {arm.max_length} tokens")
-    own = arm.own_steps(settings.length)
-    num_steps = own[0] if own else settings.num_steps
-    sentences: list[list[int]] = []
+    num_samples, num_candidates = settings.num_samples, 1
+    if shards.has_pairs:
+        assert settings.pairs is not None, "the schema asks for it"
+        num_samples = min(settings.pairs.num_sources, len(shards["test"]))
+        num_candidates = settings.pairs.num_candidates
+    begun = list(
+        starts(
+            arm,
+            shards,
+            num_samples=num_samples,
+            length=settings.length,
+            batch_size=settings.batch_size,
+            device=machine.device,
+            key="sample",
+        )
+    )
+    end_id = shards.special.sep_id if shards.padded else None
+    found: list[list[list[int]]] = [[[] for _ in range(num_samples)] for _ in range(num_candidates)]
     trajectory: list[State] = []
-    calls = 0
-    starts = range(0, settings.num_samples, settings.batch_size)
-    for start in track(starts, label=f"sample@{name}"):
-        size = min(settings.batch_size, settings.num_samples - start)
-        states = _states(arm, settings, num_steps, size, start, machine)
+    calls = num_steps = 0
+    rounds = [(number, start) for number in range(num_candidates) for start in begun]
+    for number, start in track(rounds, label=f"sample@{name}"):
+        num_steps = max(num_steps, start.num_steps(arm, settings.num_steps))
+        states = _states(arm, settings, start, number, machine)
         trajectory = trajectory or states
         calls += states[-1].calls
-        sentences += states[-1].xt.tolist()
+        for row, tokens in zip(start.index.tolist(), written(start.canvas, states[-1].xt, end_id), strict=True):
+            found[number][row] = tokens
     mask_id = shards.special.mask_id
-    mask_left = 0 if mask_id is None else sum(tokens.count(mask_id) for tokens in sentences)
+    mask_left = 0 if mask_id is None else sum(tokens.count(mask_id) for drawn in found for tokens in drawn)
     if mask_left and settings.sampler == "exact":
         raise ValueError(f"{mask_left} tokens of the samples of arm {name} are [MASK]; expected none")
-    texts = decode_tokens(shards.tokenizer_folder, sentences)
+    texts = [decode_tokens(shards.tokenizer_folder, sentences) for sentences in found]
     rows = [
         {"index": index, "seed": settings.seed, "text": text, "tokens": tokens, "length": len(tokens)}
-        for index, (text, tokens) in enumerate(zip(texts, sentences, strict=True))
+        for index, (text, tokens) in enumerate(zip(texts[0], found[0], strict=True))
     ]
-    write_text(out / "samples.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    _write_lines(out / "samples.jsonl", rows)
+    _write_lines(out / "candidates.jsonl", _candidates(shards, settings.seed, texts, found) if shards.has_pairs else [])
     few = _few(trajectory)
     watched = decode_tokens(shards.tokenizer_folder, [state.xt[0].tolist() for state in few])
     metrics = {
         "arm": name,
         **{key: getattr(settings, key) for key in ("num_samples", "length", "temperature", "seed")},
+        **_told_of_pairs(shards, num_samples, num_candidates),
         "num_steps": num_steps,
         "top_k": settings.top_k,
         "top_p": settings.top_p,
@@ -74,15 +93,49 @@ def _body(context: shell.Context) -> None:
     context.journal.metrics({"denoiser_calls": calls})
 
 
-def _states(arm: Arm, settings: Sample, num_steps: int, size: int, start: int, machine: Machine) -> list[State]:
-    """The states of one batch, whose draws depend on the seed and on its first sample's number."""
+def _candidates(
+    shards: Shards, seed: int, texts: list[list[str]], found: list[list[list[int]]]
+) -> list[dict[str, Any]]:
+    """A row for every source: the pair as it was, and the targets that were generated of it."""
+    count = len(texts[0])
+    pairs = zip(shards["test"].texts("source", count), shards["test"].texts("target", count), strict=True)
+    return [
+        {
+            "index": index,
+            "source": source,
+            "target": target,
+            "candidates": [drawn[index] for drawn in texts],
+            "lengths": [len(drawn[index]) for drawn in found],
+            "seed": seed,
+        }
+        for index, (source, target) in enumerate(pairs)
+    ]
+
+
+def _told_of_pairs(shards: Shards, num_sources: int, num_candidates: int) -> dict[str, Any]:
+    """Instead of the number and the length of samples, which are not read of a corpus of pairs."""
+    if not shards.has_pairs:
+        return {}
+    pairs = {"num_sources": num_sources, "num_candidates": num_candidates}
+    length = shards.manifest["pairs"]["max_target"]
+    told = "padded" if shards.padded else "given"
+    return {"num_samples": num_sources, "length": length, "pairs": {**pairs, "target_length": told}}
+
+
+def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def _states(arm: Arm, settings: Sample, start: Start, candidate: int, machine: Machine) -> list[State]:
+    """The states of one batch, whose draws depend on the seed, on its first sample and on which candidate it is."""
+    first = int(start.index[0])
     rng = torch.Generator().manual_seed(
-        int(generator(settings.seed, Purpose.SAMPLE, index=start).integers(2**62))
+        int(generator(settings.seed, Purpose.SAMPLE, step=candidate, index=first).integers(2**62))
     )  # an explicit generator of this batch, not torch's global one
-    lengths = torch.full((size,), settings.length, device=machine.device)
     truncation = Truncation(settings.temperature, settings.top_k, settings.top_p)
     with machine.autocast():
-        return list(_sampler(arm, settings)(arm.vocabulary.blank(lengths), num_steps, truncation, rng))
+        num_steps = start.num_steps(arm, settings.num_steps)
+        return list(_sampler(arm, settings)(start.canvas, num_steps, truncation, rng))
 
 
 def _sampler(arm: Arm, settings: Sample) -> Callable[[Canvas, int, Truncation, torch.Generator], Iterator[State]]:

@@ -16,10 +16,12 @@ from diffusionbert.arms.build import check, trained_arm
 from diffusionbert.config import Params, Speed
 from diffusionbert.corpus.shards import Shards
 from diffusionbert.corpus.statistics import read_information
+from diffusionbert.diffusion.sampling import Canvas
 from diffusionbert.diffusion.truncation import Truncation
 from diffusionbert.files import write_json
 from diffusionbert.progress import track
 from diffusionbert.stages import shell
+from diffusionbert.stages.canvases import starts
 from diffusionbert.stages.compute import Machine
 
 
@@ -35,19 +37,35 @@ def _body(context: shell.Context) -> None:
         shards = Shards.open(paths["tokenize"] / row.tokenizer / "shards")
         table = read_information(paths["information"] / row.tokenizer / "table.parquet", shards.special)
         arm = trained_arm(name, params, paths["train"] / name / "model", shards, table, machine.device)
-        if settings.length > arm.max_length:
-            raise ValueError(f"speed.length: found {settings.length}; arm {name} holds at most {arm.max_length} tokens")
-        own = arm.own_steps(settings.length)
+        (begun,) = starts(
+            arm,
+            shards,
+            num_samples=settings.num_samples,
+            length=settings.length,
+            batch_size=settings.num_samples,
+            device=machine.device,
+            key="speed",
+        )
+        canvas = begun.canvas
+        own = arm.own_steps(int(canvas.masked.sum(-1).max()))
         steps = own or tuple(settings.num_steps)
-        _run(arm, min(steps), settings, truncation, machine, seed=0)  # a warm-up: first calls allocate
+        _run(arm, min(steps), canvas, truncation, machine, seed=0)  # a warm-up: first calls allocate
         counted = track(steps, label=f"speed of {name}")
-        rows[name] = [_measured(arm, num_steps, settings, truncation, machine, bool(own)) for num_steps in counted]
+        rows[name] = [
+            _measured(arm, num_steps, canvas, settings, truncation, machine, bool(own)) for num_steps in counted
+        ]
     told = {"length": settings.length, "num_samples": settings.num_samples, "repeats": settings.repeats}
     write_json(paths["out"] / "metrics.json", {**machine.described, **told, "arms": rows})
 
 
 def _measured(
-    arm: Arm, num_steps: int, settings: Speed, truncation: Truncation, machine: Machine, own: bool
+    arm: Arm,
+    num_steps: int,
+    canvas: Canvas,
+    settings: Speed,
+    truncation: Truncation,
+    machine: Machine,
+    own: bool,
 ) -> dict[str, Any]:
     """At most `repeats` timed runs, per sentence of a batch of `num_samples`; none is begun after `max_seconds`.
 
@@ -58,7 +76,7 @@ def _measured(
     timed: list[float] = []
     spent, stopped, calls = 0.0, None, 0
     while not timed or (len(timed) < settings.repeats and spent < settings.max_seconds):
-        seconds, calls = _run(arm, num_steps, settings, truncation, machine, seed=len(timed) + 1, longest=longest)
+        seconds, calls = _run(arm, num_steps, canvas, truncation, machine, seed=len(timed) + 1, longest=longest)
         spent += seconds
         if own and calls < num_steps:
             seconds, stopped = seconds * num_steps / calls, calls
@@ -71,7 +89,7 @@ def _measured(
 def _run(
     arm: Arm,
     num_steps: int,
-    settings: Speed,
+    canvas: Canvas,
     truncation: Truncation,
     machine: Machine,
     *,
@@ -80,7 +98,6 @@ def _run(
 ) -> tuple[float, int]:
     """The wall seconds of sampling a batch once, stopped after `longest`, and the calls of the network."""
     rng = torch.Generator().manual_seed(seed)  # an explicit generator, so that every arm draws alike
-    canvas = arm.vocabulary.blank(torch.full((settings.num_samples,), settings.length, device=machine.device))
     calls = 0
     _settle(machine)
     start = time.perf_counter()

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow.parquet as pq
 import pytest
@@ -196,9 +196,9 @@ class _Slow:
 def test_a_long_run_of_steps_of_its_own_is_stopped_and_told_in_proportion() -> None:
     settings = config.Speed(num_steps=[2], num_samples=2, length=3, repeats=2, max_seconds=0.2)
     machine = Machine(torch.device("cpu"), "float32", 1)
-    slow: Any = _Slow()
+    slow, canvas = cast(Any, _Slow()), Canvas.blank(torch.full((2,), 3), mask_id=1, pad_id=0)
     short, long = (
-        speed._measured(slow, num_steps, settings, Truncation(), machine, own=True) for num_steps in (2, 400)
+        speed._measured(slow, num_steps, canvas, settings, Truncation(), machine, own=True) for num_steps in (2, 400)
     )
     assert (short["runs"], short["stopped_after_steps"]) == (2, None)
     assert long["runs"] == 1

@@ -44,4 +44,5 @@ def signatures(num_sources: int, num_candidates: int, seed: int, rule: str, enco
     ]
     if encoder is not None:
         every.append(of("bertscore", 1, 1, f"F under {encoder}, no idf, not rescaled; {chosen}", tok="the-model's"))
-    return {signature.score: signature.as_dict() for signature in every}
+    alone = num_candidates < 2  # then nothing is said of how varied they are
+    return {each.score: each.as_dict() for each in every if not (alone and each.score.endswith(("self_bleu", "div_4")))}

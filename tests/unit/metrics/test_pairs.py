@@ -104,6 +104,9 @@ def test_every_score_that_is_told_has_a_signature() -> None:
     told_of = signatures(num_sources=2, num_candidates=3, seed=7, rule="mbr", encoder=None)
     counts = {"mean_words", "empty", "without_four_grams", "chosen_otherwise_by_diffuseq"}
     assert names - counts == set(told_of)
+    alone = signatures(num_sources=2, num_candidates=1, seed=7, rule="mbr", encoder="tiny")
+    assert set(told_of) - set(alone) == {"self_bleu", "div_4", "diffuseq_self_bleu", "diffuseq_div_4"}
+    assert "under tiny" in alone["bertscore"]["note"]
     assert told_of["bleu"]["text"] == "bleu|tok:bert-basic|case:lower|n:4|smooth:method4|refs:1|samples:2|seed:7|v:1"
 
 

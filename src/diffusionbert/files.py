@@ -25,7 +25,11 @@ class NoRoomError(OSError):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: could not be written ({reason}); what it held is kept. Make room and run again")
-        self.reason = reason
+        self.path, self.reason = path, reason
+
+    def __reduce__(self) -> tuple[type[NoRoomError], tuple[Path, str]]:
+        """What it was made of: a worker process sends it to the one that started it."""
+        return type(self), (self.path, self.reason)
 
 
 @contextmanager
@@ -59,10 +63,12 @@ def _no_room(error: BaseException, aside: Path) -> str | None:
     """Why there is no room for `aside`, where that is what the error says; a write names no file, an open does."""
     if isinstance(error, NoRoomError):
         return error.reason
-    if isinstance(error, OSError) and error.errno in _FULL:
+    if isinstance(error, OSError) and error.errno is not None:
+        if error.errno not in _FULL:
+            return None
         inside = error.filename is None or str(error.filename).startswith((str(aside), str(aside.parent)))
         return os.strerror(error.errno) if inside else None
-    if not isinstance(error, OSError) and (said := _SAID.search(str(error))) and int(said[1]) in _FULL:
+    if (said := _SAID.search(str(error))) and int(said[1]) in _FULL:
         return os.strerror(int(said[1]))
     return None
 

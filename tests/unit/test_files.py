@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,6 +64,12 @@ def test_a_file_inside_a_folder_is_told_as_the_folder(tmp_path: Path) -> None:
 def test_libraries_word_a_full_disk_in_their_own_ways(tmp_path: Path, error: Exception) -> None:
     with pytest.raises(NoRoomError, match=r"table: could not be written \(No space left on device\)"):
         _raise(tmp_path / "table", error)
+
+
+def test_a_worker_s_full_disk_reaches_the_process_that_started_it() -> None:
+    error = NoRoomError(Path("shards"), "No space left on device")
+    sent = pickle.loads(pickle.dumps(error))
+    assert (type(sent), str(sent), sent.reason) == (NoRoomError, str(error), error.reason)
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left", "/elsewhere/file"), ValueError("no")])

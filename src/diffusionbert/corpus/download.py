@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import os
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from diffusionbert.files import sha256
@@ -24,25 +27,52 @@ def user_cache() -> Path:
 def fetch(url: str, sha256_expected: str, cache: Path, key: str) -> Path:
     """The file that the URL names, from `cache` or fetched into it; `key` names the setting in errors.
 
+    Of several processes that want it at once one fetches; the others wait, and take what came.
+
     Raises ValueError when its sum is not the expected one, OSError when it cannot be had whole.
     """
     target = cache / sha256_expected[:16] / (url.rstrip("/").rsplit("/", 1)[-1] or "file")
     if not target.is_file():
         partial = target.with_name(f"{target.name}.part")
         partial.parent.mkdir(parents=True, exist_ok=True)
-        _download(url, partial, key)
-        if (found := sha256(partial)) != sha256_expected:
-            partial.unlink()
-            raise ValueError(f"{key}: {url} has sha256 {found}; expected {sha256_expected}; it was thrown away")
-        os.replace(partial, target)
-    check_sum(target, sha256_expected, key)
+        with _alone(partial, target) as to_fetch:
+            if to_fetch:
+                _download(url, partial, key)
+                if (found := sha256(partial)) != sha256_expected:
+                    partial.unlink()
+                    raise ValueError(f"{key}: {url} has sha256 {found}; expected {sha256_expected}; it was thrown away")
+                os.replace(partial, target)
+    check_sum(target, sha256_expected, key, remedy=f"; delete {target} to fetch it again")
     return target
 
 
-def check_sum(path: Path, expected: str, key: str) -> None:
-    """Raises ValueError when the file's content is another one."""
+def check_sum(path: Path, expected: str, key: str, remedy: str = "") -> None:
+    """Raises ValueError, with the remedy, when the file's content is another one."""
     if (found := sha256(path)) != expected:
-        raise ValueError(f"{key}: {path} has sha256 {found}; expected {expected}")
+        raise ValueError(f"{key}: {path} has sha256 {found}; expected {expected}{remedy}")
+
+
+@contextmanager
+def _alone(partial: Path, target: Path) -> Iterator[bool]:
+    """Waits until no other process writes `partial`; then whether `target` is still to be fetched.
+
+    The lock is on the file and not on its name: who has waited for one that was thrown away locks the next.
+    """
+    while True:
+        with partial.open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"waiting for the process that fetches {target}", file=sys.stderr, flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if target.is_file():
+                if partial.exists() and partial.stat().st_size == 0:  # made above, after the other had renamed its own
+                    partial.unlink()
+                yield False
+                return
+            if partial.exists() and os.path.samestat(os.fstat(file.fileno()), partial.stat()):
+                yield True
+                return
 
 
 def _download(url: str, partial: Path, key: str) -> None:

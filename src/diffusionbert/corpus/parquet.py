@@ -14,25 +14,42 @@ _OF = re.compile(r"-(\d{5})-of-(\d{5})\.parquet$")
 
 
 def texts(path: Path, field: str) -> Iterator[str]:
-    """The column of texts, in order, one group of rows in memory; ValueError naming the file where it has none."""
+    """The column of texts, in order, one group of rows in memory; ValueError naming the file where it has none.
+
+    Or where it is damaged, as far as that shows: the pages of some files bear a checksum.
+    """
     try:
-        with pq.ParquetFile(path, memory_map=True) as file:
+        with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
             if field not in (names := file.schema_arrow.names):
                 raise ValueError(f"{path}: no column '{field}'; found {', '.join(names)}")
+            if not _is_text(kind := file.schema_arrow.field(field).type):
+                raise ValueError(f"{path}: the column '{field}' holds {kind}; expected text")
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=[field]):
                 if missing := batch.column(0).null_count:
                     raise ValueError(f"{path}: {missing} rows without '{field}'; expected a text in each")
                 yield from batch.column(0).to_pylist()
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path}: not a parquet file ({str(error).splitlines()[0]})") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: '{field}' is not UTF-8 (byte 0x{error.object[error.start]:02x})") from None
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from None
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    return ValueError(f"{path}: not a whole parquet file ({_first_line(error)})")
 
 
 def num_rows(path: Path) -> int:
     """As the file's own footer has it."""
     try:
         return int(pq.read_metadata(path).num_rows)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path}: not a parquet file ({str(error).splitlines()[0]})") from None
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from None
 
 
 def files(repository: str, revision: str | None, split: str, key: str) -> list[Path]:

@@ -26,7 +26,7 @@ from diffusionbert.corpus.shards import FORMAT, MANIFEST, PAIRS_SCHEMA, SCHEMA, 
 from diffusionbert.corpus.special import Special, tokenizer_hash
 from diffusionbert.corpus.text import SPLITS, read_sentences
 from diffusionbert.corpus.tokenizers import save_tokenizer
-from diffusionbert.files import replacing, write_json
+from diffusionbert.files import NoRoomError, replacing, write_json
 from diffusionbert.progress import track
 
 
@@ -149,7 +149,7 @@ def write_shards(
 
 
 def write_shard(path: Path, encoded: Encoded) -> Counts:
-    """Writes one shard. Raises OSError naming the file when it cannot be written, a full disk for one."""
+    """Writes one shard. Raises NoRoomError on a full disk, an OSError naming the file when it fails otherwise."""
     lists = pa.ListArray.from_arrays(pa.array(encoded.offsets), pa.array(encoded.tokens))
     columns, pairs = [lists, pa.array(encoded.words)], encoded.pairs
     if pairs is not None:
@@ -161,8 +161,10 @@ def write_shard(path: Path, encoded: Encoded) -> Counts:
                 writer.write_batch(batch)
             file.flush()
             os.fsync(file.fileno())
+    except NoRoomError:
+        raise
     except OSError as error:
-        raise OSError(f"{path.name}: could not be written ({error.strerror or error}); nothing was replaced") from None
+        raise OSError(f"{path}: could not be written ({error.strerror or error}); nothing was replaced") from None
     return Counts(
         len(encoded.words),
         len(encoded.tokens),

@@ -33,10 +33,15 @@ def load_tokenizer(
 ) -> Any:
     """The tokenizer that params call `name`; `sentences`, the training split, are read only to train it.
 
-    Raises ValueError naming the key when it cannot serve (see `special_ids` and `set_case`), OSError when it cannot
-    be had.
+    Raises ValueError naming the key when it cannot serve (written in Python; see `special_ids` and `set_case`),
+    OSError when it cannot be had.
     """
     tokenizer = _found(name, source, packages, sentences)
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
+        raise ValueError(
+            f"tokenizers.{name}: {type(tokenizer).__name__} is written in Python; expected a tokenizer of the library "
+            "tokenizers, as tokenizer.json holds it"
+        )
     if source.lower_case is not None:
         set_case(tokenizer, source.lower_case, f"tokenizers.{name}.lower_case")
     return tokenizer

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import multiprocessing
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,6 +25,7 @@ class _Server(ThreadingHTTPServer):
 
     cut = len(DATA)
     ranges = True
+    held: threading.Event | None = None  # half of an answer is sent, and the rest when this is set
     asked: list[str | None]
 
 
@@ -38,7 +42,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(DATA) - start))
         self.end_headers()
-        self.wfile.write(DATA[start : start + self.server.cut])
+        data = DATA[start : start + self.server.cut]
+        self.wfile.write(data[: len(data) // 2])
+        if self.server.held is not None:
+            self.server.held.wait()
+        self.wfile.write(data[len(data) // 2 :])
 
     def log_message(self, *_: Any) -> None:
         """Tells nothing."""
@@ -91,8 +99,44 @@ def test_another_content_is_refused_and_not_kept(server: _Server, tmp_path: Path
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     path = fetch(_url(server), SUM, tmp_path, "k")
     path.write_bytes(DATA[:-1])
-    with pytest.raises(ValueError, match=r"k: .*lm1b\.tar\.gz has sha256"):
+    with pytest.raises(ValueError, match=r"k: .*lm1b\.tar\.gz has sha256 .*; delete .*lm1b\.tar\.gz to fetch it again"):
         fetch(_url(server), SUM, tmp_path, "k")
+
+
+def test_of_two_processes_one_fetches_and_the_other_waits(
+    server: _Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server.held = threading.Event()
+    context = multiprocessing.get_context("spawn")
+    both = [context.Process(target=fetch, args=(_url(server), SUM, tmp_path, "k")) for _ in range(2)]
+    said = ""
+    for process in both:
+        process.start()
+    while "waiting for the process that fetches" not in said and any(process.is_alive() for process in both):
+        time.sleep(0.05)
+        said += capfd.readouterr().err
+    server.held.set()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert server.asked == [None]
+    (path,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert path.read_bytes() == DATA
+
+
+def test_who_waited_for_a_file_that_was_thrown_away_fetches_it(server: _Server, tmp_path: Path) -> None:
+    target = tmp_path / SUM[:16] / "lm1b.tar.gz"
+    target.parent.mkdir()
+    partial = target.with_name("lm1b.tar.gz.part")
+    with partial.open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=fetch, args=(_url(server), SUM, tmp_path, "k"))
+        waiting.start()
+        time.sleep(0.2)  # a thread that has not come so far yet finds no file, and fetches too
+        partial.unlink()
+    waiting.join()
+    assert target.read_bytes() == DATA
+    assert not partial.exists()
 
 
 def test_a_server_that_is_not_there_is_told(server: _Server, tmp_path: Path) -> None:

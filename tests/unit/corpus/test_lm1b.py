@@ -163,6 +163,34 @@ def test_a_column_of_another_name_is_told(repository: Path) -> None:
         _read(repository=str(repository), allow_count_mismatch=True)
 
 
+def test_a_column_that_is_no_text_is_told(repository: Path) -> None:
+    pq.write_table(pa.table({"text": [1, 2]}), repository / "data" / "train-00000-of-00001.parquet")
+    with pytest.raises(ValueError, match=r"train-00000.*\.parquet: the column 'text' holds int64; expected text"):
+        _read(repository=str(repository), allow_count_mismatch=True)
+    words = pa.table({"text": pa.array(TRAIN).dictionary_encode()})
+    pq.write_table(words, repository / "data" / "train-00000-of-00001.parquet")
+    assert _read(repository=str(repository), allow_count_mismatch=True) == EXPECTED
+
+
+def test_every_flipped_byte_of_a_parquet_file_is_told_with_the_file_or_changes_no_count(repository: Path) -> None:
+    """Pages without a checksum, as the hub has them: a letter can change unseen, a row cannot."""
+    path = repository / "data" / "train-00000-of-00001.parquet"
+    pq.write_table(pa.table({"text": [f"the cat sat on mat {i} ." for i in range(300)]}), path, compression="gzip")
+    whole = path.read_bytes()
+    told = 0
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 2]) + whole[place + 1 :])
+        try:
+            found = _read(repository=str(repository), allow_count_mismatch=True)
+        except ValueError as error:
+            told += 1
+            assert str(error).startswith((f"{path}: ", f"{repository}: ")), error
+            assert "\n" not in str(error)
+        else:
+            assert len(found) == 301
+    assert told > 100
+
+
 def test_an_archive_of_another_sum_is_refused(archive: Path) -> None:
     assert _read(archive=str(archive), archive_sha256=sha256(archive), allow_count_mismatch=True) == EXPECTED
     with pytest.raises(ValueError, match=r"archive_sha256: .*tar\.gz has sha256 .*; expected 0000"):

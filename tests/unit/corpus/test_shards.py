@@ -19,7 +19,7 @@ from diffusionbert.corpus.shard_writer import Rows, write_shards
 from diffusionbert.corpus.shards import Shards
 from diffusionbert.corpus.special import Special
 from diffusionbert.corpus.text import SPLITS, read_sentences
-from diffusionbert.files import read_json, sha256
+from diffusionbert.files import NoRoomError, read_json, sha256
 from diffusionbert.words import split_words
 
 
@@ -161,16 +161,16 @@ def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
         Shards.open(tmp_path)
 
 
-@pytest.mark.parametrize("limit", [5_000, 40_000])
-def test_a_full_disk_leaves_the_old_shards(grammar_text: Path, copied: Path, limit: int) -> None:
-    """The smaller limit stops the tokenizer's file, the larger one a shard."""
+@pytest.mark.parametrize(("limit", "workers"), [(5_000, 1), (40_000, 1), (40_000, 2)])
+def test_a_full_disk_leaves_the_old_shards(grammar_text: Path, copied: Path, limit: int, workers: int) -> None:
+    """The smaller limit stops the tokenizer's file, the larger one a shard, in this process or in a worker."""
     before = _files(copied)
     shards = Shards.open(copied)
     tokenizer = AutoTokenizer.from_pretrained(shards.tokenizer_folder)
     special: Special = shards.special
     size = (shards.tokenizer_folder / "tokenizer.json").stat().st_size
     assert 5_000 < size < 40_000, "the limits are meant to lie on both sides"
-    text = grammar_text.parent / f"long-{limit}"
+    text = grammar_text.parent / f"long-{limit}-{workers}"
     text.mkdir()
     for split in SPLITS:
         sentences = list(read_sentences(grammar_text, split)) * 10
@@ -178,10 +178,13 @@ def test_a_full_disk_leaves_the_old_shards(grammar_text: Path, copied: Path, lim
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
-        with pytest.raises(OSError, match=r"(tokenizer|train-00000\.arrow): could not be written \(.*too large"):
-            write_shards(text, copied, tokenizer, special, Rows(32), shard_size=100_000)
+        with pytest.raises(NoRoomError) as caught:
+            write_shards(text, copied, tokenizer, special, Rows(32), shard_size=100_000, workers=workers)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert str(caught.value) == (
+        f"{copied}: could not be written (File too large); what it held is kept. Make room and run again"
+    )
     assert _files(copied) == before
     assert [path.name for path in copied.parent.iterdir()] == ["shards"]
 

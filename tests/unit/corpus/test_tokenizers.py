@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 from diffusionbert import config
 from diffusionbert.corpus.folders import sha256_of_folder
@@ -101,6 +101,13 @@ def test_a_vocabulary_over_uint16_is_refused() -> None:
     vocabulary = {token: i for i, token in enumerate([*SPECIAL.values(), *map(str, range(65_532))])}
     with pytest.raises(ValueError, match=r"tokenizers\.t: a vocabulary of 65,537; expected at most 65,536"):
         special_ids(_tokenizer(vocabulary, SPECIAL), "tokenizers.t")
+
+
+def test_a_tokenizer_written_in_python_is_refused(tmp_path: Path) -> None:
+    ByT5Tokenizer().save_pretrained(tmp_path)
+    mine = config.Tokenizer(source="path", name=str(tmp_path), sha256=sha256_of_folder(tmp_path), lower_case=True)
+    with pytest.raises(ValueError, match=r"tokenizers\.t: ByT5Tokenizer is written in Python; expected a tokenizer of"):
+        load_tokenizer("t", mine, {}, [])
 
 
 def test_a_missing_folder_and_an_unreachable_hub_are_told(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def _body(context: shell.Context) -> None:
     if machine.device.type == "cuda":
         context.timing["peak_device_memory_mb"] = torch.cuda.max_memory_allocated(machine.device) // 2**20
     if distribution.rank == 0:
-        _write(context, arm, history, machine, distribution)
+        _write(context, arm, shards, history, machine, distribution)
         checkpoint.remove()
     processes.leave()
 
@@ -107,12 +107,14 @@ def joined(params: Params) -> tuple[Machine, Distribution]:
     return machine, distribution
 
 
-def _write(context: shell.Context, arm: Arm, history: History, machine: Machine, distribution: Distribution) -> None:
+def _write(
+    context: shell.Context, arm: Arm, shards: Shards, history: History, machine: Machine, distribution: Distribution
+) -> None:
     params, name, out = context.params, str(context.instance), context.paths["out"]
     settings, validated = params.train, history.validation[-1]
     with replacing(out / "model") as aside:
         aside.mkdir()
-        save_arm(arm, aside)
+        save_arm(arm, aside, shards.manifest.get("pairs"))
     write_text(out / "history.csv", _csv(history.losses))
     write_text(out / "validation.csv", _csv(history.validation))
     nats = np.array(history.sentences)  # (validations, sentences)

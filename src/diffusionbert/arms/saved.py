@@ -7,20 +7,23 @@ information table.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from diffusionbert.arms.base import Arm, Vocabulary
-from diffusionbert.files import check_sums, read_json, write_sums
+from diffusionbert.corpus.pair_encoding import PairRows
+from diffusionbert.files import check_sums, read_json, write_json, write_sums
 
 VOCABULARY = "vocabulary.safetensors"
+PAIRS = "pairs.json"
 DESCRIBED = "arm.json"  # the system and its settings
 _TENSORS = ("candidates", "counts", "information")
 _NUMBERS = ("mask_id", "pad_id", "cls_id", "sep_id", "mean_information")
 
 
-def save_arm(arm: Arm, folder: Path) -> None:
-    """Writes the arm into an empty folder."""
+def save_arm(arm: Arm, folder: Path, pairs: Mapping[str, Any] | None = None) -> None:
+    """Writes the arm into an empty folder; `pairs` is how rows were made of pairs, where they were."""
     from safetensors.torch import save_file
 
     arm.save(folder)
@@ -29,7 +32,14 @@ def save_arm(arm: Arm, folder: Path) -> None:
     numbers = {name: getattr(vocabulary, name) for name in _NUMBERS}
     # one entry: several would be written in the order of a hash map
     save_file(tensors, folder / VOCABULARY, metadata={"vocabulary": json.dumps(numbers)})
+    if pairs is not None:
+        write_json(folder / PAIRS, dict(pairs))
     write_sums(folder)
+
+
+def read_pairs(folder: Path) -> PairRows | None:
+    """How rows were made of pairs; None where the arm was trained on texts by themselves."""
+    return PairRows(**read_json(folder / PAIRS)) if (folder / PAIRS).is_file() else None
 
 
 def read_description(folder: Path) -> tuple[str, dict[str, Any]]:

@@ -6,10 +6,9 @@ import argparse
 import json
 from typing import Any
 
-import torch
-
 from diffusionbert.commands import opened as arms
-from diffusionbert.commands import sampling
+from diffusionbert.commands import pairs, sampling, texts
+from diffusionbert.commands.pairs import Frame
 
 LENGTH = 32
 
@@ -18,28 +17,41 @@ def add(commands: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         "generate",
         help="write texts with a trained arm",
-        description="Writes texts of so many tokens, one a line: under its settings those of the sample stage.",
+        description="Writes texts of so many tokens, one a line. With an arm trained on pairs: targets of one source, "
+        "as long as the arm makes them.",
     )
+    pairs.add_argument(parser)
     arms.add_arguments(parser)
     sampling.add_arguments(parser, "texts")
-    parser.add_argument("--length", type=int, default=LENGTH, help=f"tokens of every text (default {LENGTH})")
+    parser.add_argument("--length", type=int, help=f"tokens of every text (default {LENGTH})")
     return parser
 
 
 def run(args: argparse.Namespace) -> None:
     settings = sampling.settings_of(args)
-    if args.length < 1:
+    if args.length is not None and args.length < 1:
         raise ValueError(f"--length: found {args.length}; expected at least 1")
     opened = arms.opened(args)
-    if args.length > opened.arm.max_length:
-        raise ValueError(f"--length: found {args.length}; expected at most {opened.arm.max_length}, as this arm holds")
-    canvas = opened.arm.vocabulary.blank(torch.tensor([args.length], device=opened.device))
+    if opened.pairs is not None and args.source is None:
+        raise ValueError("--source: found none; expected one, as this arm was trained on pairs")
+    frame = pairs.frame_of(opened, args.source)
+    row = [*frame.before, *[None] * _length(args.length, frame)]
+    texts.check_length(opened, len(row))
+    canvas = texts.canvas_of(opened, row)
     num_steps = sampling.num_steps_of(opened.arm, canvas, settings)
-    texts = []
+    written = []
     for tokens in sampling.sampled(opened, settings, canvas, num_steps):
-        texts.append(opened.text(tokens))
+        written.append(opened.text(frame.inside(tokens)))
         if not args.json:
-            print(texts[-1], flush=True)
+            print(written[-1], flush=True)
     if args.json:
-        told = {"length": args.length, "steps": num_steps, "texts": texts}
+        source = {} if args.source is None else {"source": args.source}
+        told = {**source, "length": int(canvas.masked.sum()), "steps": num_steps, "texts": written}
         print(json.dumps({**opened.described, **settings.described, **told}, indent=2, ensure_ascii=False))
+
+
+def _length(asked: int | None, frame: Frame) -> int:
+    """How many tokens are written, end tokens included."""
+    if frame.filled_to is not None and asked is not None:
+        raise ValueError(f"--length: found {asked}; expected none, as this arm has learnt where a target ends")
+    return frame.filled_to or asked or LENGTH

@@ -8,8 +8,9 @@ import json
 from typing import Any
 
 from diffusionbert.commands import opened as arms
-from diffusionbert.commands import sampling, texts
+from diffusionbert.commands import pairs, sampling, texts
 from diffusionbert.commands.opened import Opened
+from diffusionbert.commands.pairs import Frame
 from diffusionbert.commands.sampling import Settings
 from diffusionbert.commands.texts import Masked
 
@@ -25,6 +26,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
         "infill", help="fill the [MASK]s of a text with a trained arm", description=ABOUT
     )
     texts.add_arguments(parser, "a text with a [MASK] for every token to be filled")
+    pairs.add_argument(parser)
     arms.add_arguments(parser)
     sampling.add_arguments(parser, "fillings of every text")
     return parser
@@ -33,20 +35,25 @@ def add(commands: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> None:
     settings, given = sampling.settings_of(args), texts.texts_of(args)
     opened = arms.opened(args)
-    wanted = [texts.numbered(number, texts.masked_text, opened, text) for number, text in enumerate(given, start=1)]
+    frame = pairs.frame_of(opened, args.source)
+    numbers = range(1, len(given) + 1)
+    wanted = [
+        texts.numbered(number, texts.masked_text, opened, text, frame)
+        for number, text in zip(numbers, given, strict=True)
+    ]
     rows = []
-    for number, masked in enumerate(wanted, start=1):
-        rows.append(texts.numbered(number, _filled, opened, settings, masked))
+    for number, masked in zip(numbers, wanted, strict=True):
+        rows.append(texts.numbered(number, _filled, opened, settings, masked, frame))
         if not args.json:
             print("\n".join(rows[-1]["fillings"]), flush=True)
     if args.json:
         print(json.dumps({**opened.described, **settings.described, "texts": rows}, indent=2, ensure_ascii=False))
 
 
-def _filled(opened: Opened, settings: Settings, masked: Masked) -> dict[str, Any]:
-    canvas = masked.canvas(opened)
+def _filled(opened: Opened, settings: Settings, masked: Masked, frame: Frame) -> dict[str, Any]:
+    canvas = texts.canvas_of(opened, masked.row)
     num_steps = sampling.num_steps_of(opened.arm, canvas, settings)
-    tokens = list(sampling.sampled(opened, settings, canvas, num_steps, _key(masked)))
+    tokens = [frame.inside(row) for row in sampling.sampled(opened, settings, canvas, num_steps, _key(masked))]
     fillings = [opened.text(row) for row in tokens]
     told = {"text": masked.text, "unknown": masked.unknown, "steps": num_steps}
     return {**told, "fillings": fillings, "tokens": tokens}
@@ -54,5 +61,5 @@ def _filled(opened: Opened, settings: Settings, masked: Masked) -> dict[str, Any
 
 def _key(masked: Masked) -> int:
     """What a text's draws are keyed by: the text itself, not its place among others."""
-    digest = hashlib.sha256(json.dumps(masked.tokens).encode()).digest()
+    digest = hashlib.sha256(json.dumps(masked.row).encode()).digest()
     return int.from_bytes(digest[:8], "big")

@@ -14,8 +14,9 @@ import torch
 from diffusionbert import config
 from diffusionbert.arms.base import Arm
 from diffusionbert.arms.build import saved_arm
-from diffusionbert.arms.saved import read_description
+from diffusionbert.arms.saved import read_description, read_pairs
 from diffusionbert.corpus.encoding import plain_tokenizer, tokenizer_text
+from diffusionbert.corpus.pair_encoding import PairRows
 from diffusionbert.corpus.tokenizers import saved_tokenizer
 
 
@@ -28,6 +29,7 @@ class Opened:
     folder: Path
     tokenizer: Any
     device: torch.device
+    pairs: PairRows | None = None  # how rows were made, where it was trained on pairs
 
     @cached_property
     def plain(self) -> Any:
@@ -68,7 +70,7 @@ def opened(args: argparse.Namespace) -> Opened:
     device = torch.device("cuda" if use_gpu else "cpu")
     folder = Path(args.arm) if Path(args.arm).is_dir() else _named(args.arm, args.params)
     system, _ = read_description(folder)
-    return Opened(saved_arm(folder, device), system, folder, saved_tokenizer(folder), device)
+    return Opened(saved_arm(folder, device), system, folder, saved_tokenizer(folder), device, read_pairs(folder))
 
 
 def _named(name: str, file: Path) -> Path:

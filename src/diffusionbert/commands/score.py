@@ -11,8 +11,9 @@ import numpy as np
 
 from diffusionbert.arms.base import Drawing, Figure, Scorer
 from diffusionbert.commands import opened as arms
-from diffusionbert.commands import texts
+from diffusionbert.commands import pairs, texts
 from diffusionbert.commands.opened import Opened
+from diffusionbert.commands.pairs import Frame
 from diffusionbert.corpus.batches import Given, in_order_of_length
 from diffusionbert.evaluation import Scores, evaluate
 from diffusionbert.metrics.perplexity import perplexity
@@ -32,6 +33,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
         "that they make. s.e. is the standard error of the estimate, from its draws; an exact figure has none.",
     )
     texts.add_arguments(parser, "a text")
+    pairs.add_argument(parser)
     arms.add_arguments(parser)
     parser.add_argument(
         "--protocol", help="the figure; by default the system's own, which bounds or is -ln p: valid, bound or exact"
@@ -49,12 +51,15 @@ def run(args: argparse.Namespace) -> None:
             raise ValueError(f"{name}: found {value}; expected at least 1")
     given = [text.strip() for text in texts.texts_of(args)]
     opened = arms.opened(args)
-    rows = _tokens(opened, given)
+    frame = pairs.frame_of(opened, args.source)
+    tokens = _tokens(opened, given, frame)
+    rows = [np.array(frame.around(each), dtype=np.int64) for each in tokens]
+    before = np.full(len(rows), len(frame.before)) if frame.before else None
     scorer = opened.arm.scorer([], args.released_lambda)
     protocol = _protocol(scorer, args.protocol)
     scores = evaluate(
         scorer,
-        list(in_order_of_length(Given("texts", rows), len(rows), BATCH, opened.arm.vocabulary.pad_id)),
+        list(in_order_of_length(Given("texts", rows, before), len(rows), BATCH, opened.arm.vocabulary.pad_id)),
         num_strata=args.strata,
         num_eval_steps=_steps(scorer, args.steps),
         seed=args.seed,
@@ -63,7 +68,7 @@ def run(args: argparse.Namespace) -> None:
         figures=(protocol,),
     )[protocol]
     figure = scorer.figures[protocol]
-    words, sizes = np.array(count_words(given)), np.array([len(row) for row in rows])
+    words, sizes = np.array(count_words(given)), np.array([frame.num_scored(each) for each in tokens])
     told = _told(given, scores, words, sizes, exact=figure.exact)
     about = _about(args, protocol, figure, scorer)
     if args.json:
@@ -72,15 +77,16 @@ def run(args: argparse.Namespace) -> None:
         print("\n".join(_lines(about, told)))
 
 
-def _tokens(opened: Opened, given: list[str]) -> list[np.ndarray]:
+def _tokens(opened: Opened, given: list[str], frame: Frame) -> list[list[int]]:
     """Token ids of every text; tells of what the tokenizer cannot read, which counts as an unknown word."""
     rows = []
     for number, text in enumerate(given, start=1):
         tokens = texts.numbered(number, texts.tokens_of, opened, text)
+        texts.numbered(number, lambda t=tokens: texts.check_length(opened, len(frame.around(t))))
         if unread := texts.num_unread(opened, tokens):
             mark = opened.tokenizer.unk_token
             print(f"text {number}: {unread} of {len(tokens)} tokens are {mark} to the tokenizer", file=sys.stderr)
-        rows.append(np.array(tokens, dtype=np.int64))
+        rows.append(tokens)
     return rows
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import torch
 
 from diffusionbert.commands.opened import Opened
+from diffusionbert.commands.pairs import Frame
 from diffusionbert.diffusion.sampling import Canvas
 
 Found = TypeVar("Found")
@@ -21,21 +22,23 @@ MASK = "[MASK]"  # understood whatever the tokenizer's own mask token is
 
 @dataclass(frozen=True)
 class Masked:
-    """A text as token ids, None where it has a [MASK]."""
+    """A text and its row of token ids, None where it has a [MASK]."""
 
     text: str
-    tokens: list[int | None]
+    row: list[int | None]
 
     @property
     def unknown(self) -> int:
-        return self.tokens.count(None)
+        return self.row.count(None)
 
-    def canvas(self, opened: Opened) -> Canvas:
-        canvas = opened.arm.vocabulary.blank(torch.tensor([len(self.tokens)], device=opened.device))
-        for place, token in enumerate(self.tokens):
-            if token is not None:
-                canvas.xt[0, place], canvas.masked[0, place] = token, False
-        return canvas
+
+def canvas_of(opened: Opened, row: Sequence[int | None]) -> Canvas:
+    """A canvas of one row, on which None is unknown."""
+    canvas = opened.arm.vocabulary.blank(torch.tensor([len(row)], device=opened.device))
+    for place, token in enumerate(row):
+        if token is not None:
+            canvas.xt[0, place], canvas.masked[0, place] = token, False
+    return canvas
 
 
 def add_arguments(parser: argparse.ArgumentParser, what: str) -> None:
@@ -82,9 +85,10 @@ def numbered(number: int, call: Callable[..., Found], *arguments: Any) -> Found:
 
 
 def tokens_of(opened: Opened, text: str) -> list[int]:
-    """A text's token ids, a special token that it spells out read as text. Raises ValueError when too many or none."""
+    """A text's token ids, a special token that it spells out read as text. Raises ValueError when it has none."""
     ids: list[int] = opened.plain.encode(text.strip(), add_special_tokens=False).ids
-    _check_length(opened, len(ids))
+    if not ids:
+        raise ValueError("no token; expected some words")
     return ids
 
 
@@ -94,7 +98,7 @@ def num_unread(opened: Opened, tokens: list[int]) -> int:
     return 0 if unknown is None else tokens.count(unknown)
 
 
-def masked_text(opened: Opened, text: str) -> Masked:
+def masked_text(opened: Opened, text: str, frame: Frame) -> Masked:
     """A text with a [MASK], or the tokenizer's own mask token, for every token to be filled.
 
     Raises ValueError when it has none, is longer than the arm holds, or has words that the tokenizer cannot read.
@@ -114,8 +118,9 @@ def masked_text(opened: Opened, text: str) -> Masked:
                     "one must stay as it is"
                 )
             tokens.append(token)
-    _check_length(opened, len(tokens))
-    return Masked(text, tokens)
+    row = frame.around(tokens)
+    check_length(opened, len(row))
+    return Masked(text, row)
 
 
 def _mask_pattern(opened: Opened) -> re.Pattern[str]:
@@ -127,8 +132,7 @@ def _mask_pattern(opened: Opened) -> re.Pattern[str]:
     return re.compile(rf"{r'[ ]*' if takes_space else ''}(?:{spelled})")
 
 
-def _check_length(opened: Opened, length: int) -> None:
-    if length < 1:
-        raise ValueError("no token; expected some words")
+def check_length(opened: Opened, length: int) -> None:
+    """Raises ValueError when a row of so many tokens is too long."""
     if length > opened.arm.max_length:
         raise ValueError(f"{length} tokens; expected at most {opened.arm.max_length}, which is what this arm holds")

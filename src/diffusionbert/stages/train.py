@@ -72,7 +72,7 @@ def _body(context: shell.Context) -> None:
     with held(CHECKPOINTS / f"{run}.lock") if distribution.rank == 0 else nullcontext():
         history = _trained(context, arm, shards, settings, machine, distribution, checkpoint)
         if distribution.rank == 0:
-            _write(context, arm, history, machine, distribution)
+            _write(context, arm, shards, history, machine, distribution)
             for path in CHECKPOINTS.glob(f"{run}-{'[0-9a-f]' * _KEY}"):  # of settings that the arm had before, too
                 shutil.rmtree(path, ignore_errors=True)
     processes.leave()
@@ -120,12 +120,14 @@ def joined(params: Params) -> tuple[Machine, Distribution]:
     return machine, distribution
 
 
-def _write(context: shell.Context, arm: Arm, history: History, machine: Machine, distribution: Distribution) -> None:
+def _write(
+    context: shell.Context, arm: Arm, shards: Shards, history: History, machine: Machine, distribution: Distribution
+) -> None:
     params, name, out = context.params, str(context.instance), context.paths["out"]
     settings, validated = params.train, history.validation[-1]
     with replacing(out / "model") as aside:
         aside.mkdir()
-        save_arm(arm, aside)
+        save_arm(arm, aside, shards.manifest.get("pairs"))
     write_text(out / "history.csv", _csv(history.losses))
     write_text(out / "validation.csv", _csv(history.validation))
     nats = np.array(history.sentences)  # (validations, sentences)

@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from diffusionbert.arms.build import saved_arm
-from diffusionbert.config import Sample
 from diffusionbert.corpus.tokenizers import decode_tokens
-from diffusionbert.stages import sample
-from diffusionbert.stages.compute import Machine
+from diffusionbert.diffusion.draws import Purpose, generator
+from diffusionbert.diffusion.truncation import Truncation
 from unit.program import Program
 
 ARMS = ["linear", "spindle", "mouth", "embedded", "left"]
@@ -20,10 +19,11 @@ ARMS = ["linear", "spindle", "mouth", "embedded", "left"]
 
 @pytest.mark.parametrize("name", ARMS)
 def test_the_texts_are_the_sample_stages(program: Program, folders: dict[str, Path], name: str) -> None:
-    arm, machine = saved_arm(folders[name]), Machine(torch.device("cpu"), "float32", 1)
-    settings = Sample(num_samples=4, length=9, num_steps=16, temperature=0.8, top_k=20, batch_size=50, seed=5)
+    """Drawn as the stage draws its first batch, from the generator of (seed, SAMPLE, 0, 0)."""
+    arm = saved_arm(folders[name])
     num_steps = next(iter(arm.own_steps(9)), 16)
-    last = sample._states(arm, settings, num_steps, 4, 0, machine)[-1]
+    rng = torch.Generator().manual_seed(int(generator(5, Purpose.SAMPLE, index=0).integers(2**62)))
+    *_, last = arm.sample(arm.vocabulary.blank(torch.full((4,), 9)), num_steps, Truncation(0.8, 20), rng)
     wanted = decode_tokens(folders[name], last.xt.tolist())
     arguments = ["-n", 4, "--length", 9, "--temperature", 0.8, "--top-k", 20, "--seed", 5, "--arm", folders[name]]
     steps = [] if arm.own_steps(9) else ["--steps", 16]
@@ -51,11 +51,8 @@ def test_the_writing_is_shown(program: Program, folders: dict[str, Path]) -> Non
 
 def test_a_length_that_the_arm_cannot_hold_is_named(program: Program, folders: dict[str, Path]) -> None:
     for length, error in (
-        (63, "found 63; expected at most 62, as this arm holds"),
-        (0, "found 0; expected at least 1"),
+        (63, "63 tokens; expected at most 62, which is what this arm holds"),
+        (0, "--length: found 0; expected at least 1"),
     ):
-        assert program("generate", "--length", length, "--arm", folders["linear"]) == (
-            1,
-            "",
-            f"error: --length: {error}\n",
-        )
+        found = program("generate", "--length", length, "--arm", folders["linear"])
+        assert found == (1, "", f"error: {error}\n")

@@ -1,0 +1,59 @@
+"""What an arm that was trained on pairs has around a text: the source before it, and end tokens behind it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from diffusionbert.commands.opened import Opened
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Of a pair `source, separator, target, end tokens`, all but the target; of any other text nothing."""
+
+    before: list[int]
+    end_id: int
+    filled_to: int | None = None  # the tokens of a target with the end tokens behind it; None: it has none
+
+    def around(self, text: Sequence[Any]) -> list[Any]:
+        """The row of a text, of which a token may be unknown. Raises ValueError when it is longer than targets are."""
+        if self.filled_to is None:
+            return [*self.before, *text]
+        if len(text) > self.filled_to:
+            raise ValueError(f"{len(text)} tokens; expected at most {self.filled_to}, as the targets that the arm saw")
+        return [*self.before, *text, *[self.end_id] * (self.filled_to - len(text))]
+
+    def inside(self, row: list[int]) -> list[int]:
+        """The text of a row, up to its first end token."""
+        text = row[len(self.before) :]
+        return text[: text.index(self.end_id)] if self.filled_to is not None and self.end_id in text else text
+
+    def num_scored(self, text: Sequence[int]) -> int:
+        """The tokens that a figure per token is per: those of the text and, where ends are learnt, one end."""
+        return len(text) + (self.filled_to is not None and len(text) < self.filled_to)
+
+
+def add_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", metavar="TEXT", help="for an arm trained on pairs: the source of every text")
+
+
+def frame_of(opened: Opened, source: str | None) -> Frame:
+    """The frame of the texts that have this source, cut as in training.
+
+    Raises ValueError for a source to an arm that has learnt from none, and for an empty one.
+    """
+    end_id, pairs = opened.arm.vocabulary.sep_id, opened.pairs
+    if pairs is None:
+        if source is not None:
+            raise ValueError("--source: this arm was trained on texts by themselves; expected none")
+        return Frame([], end_id)
+    before: list[int] = []
+    if source is not None:
+        ids: list[int] = opened.plain.encode(source.strip(), add_special_tokens=False).ids
+        if not ids:
+            raise ValueError("--source: empty; expected some words")
+        before = [*ids[: pairs.max_source], end_id]
+    return Frame(before, end_id, pairs.max_target if pairs.padded else None)

@@ -41,13 +41,13 @@ class Index:
         number, size = len(lengths), max(1, len(vocabulary))
         text_of = np.repeat(np.arange(number), np.array(lengths))
         pair, count = np.unique(np.array(words) * number + text_of, return_counts=True)
-        word, text = pair // number, pair % number
+        word, holder = pair // number, pair % number
         held = np.bincount(word, minlength=size)
         weight = 1 + np.log((1 + number) / (1 + held))
         value = count * weight[word]
-        norm = np.sqrt(np.bincount(text, weights=value**2, minlength=number))
+        norm = np.sqrt(np.bincount(holder, weights=value**2, minlength=number))
         start = np.concatenate([[0], held.cumsum()])
-        return cls(vocabulary, weight, start, text, value / norm[text], number)
+        return cls(vocabulary, weight, start, holder, value / norm[holder], number)
 
     def nearest(self, query: Words, num: int = 1) -> list[int]:
         """The `num` most similar texts, the most similar first, of equally similar ones the first.

@@ -58,6 +58,15 @@ def _ours(held: Values, arms: Sequence[ArmResults], group: str) -> Table:
     return Table(f"Conditional generation, as we count ({group})", columns, lines, numeric, prose.OURS_NOTE)
 
 
+def brief(results: Results) -> Table:
+    """The few columns that a README has room for."""
+    held = results.pairs or {}
+    keys = (*QUALITY, *DIVERSITY)
+    lines = [[arm.label, _nats(arm), *_cells(held["arms"].get(arm.name), keys)] for arm in rows(results)]
+    lines += [[label, NOT_APPLICABLE, *_cells(held["baselines"].get(name), keys)] for name, label in BASELINES.items()]
+    return Table("", ["System", "Nats per target", *(NAMES[key] for key in keys)], lines, frozenset(range(1, 6)))
+
+
 def _as_diffuseq(held: Values, arms: Sequence[ArmResults], group: str) -> Table:
     keys = [f"diffuseq_{name}" for name in THEIRS]
     lines = [[arm.label, *_cells(held["arms"].get(arm.name), keys)] for arm in arms]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from diffusionbert.corpus import encoding
 from diffusionbert.corpus.encoding import encode_blocks, encode_rows
-from diffusionbert.words import count_words
+from diffusionbert.words import count_words, split_words, word_starts
 
 SEPARATOR = 3
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -59,6 +62,34 @@ def test_a_word_belongs_to_the_block_in_which_it_begins() -> None:
     texts = [BACKEND.id_to_token(token) for token in blocks.tokens.tolist()]
     assert texts == ["x", "##y", "##z", "ab", ".", "[SEP]", "ab", "##c"]
     assert blocks.words.tolist() == [1, 1, 1, 1]
+
+
+@settings(deadline=None)
+@given(st.text(st.sampled_from("abcxyzABé́ ., 東\u00ad\u00a0\t≠İß"), max_size=60))
+def test_words_that_begin_before_a_place_are_those_of_the_text_up_to_it(text: str) -> None:
+    starts = word_starts(text)
+    assert [int(np.searchsorted(starts, end)) for end in range(len(text) + 1)] == [
+        len(split_words(text[:end])) for end in range(len(text) + 1)
+    ]
+
+
+def test_a_very_long_line_is_split_into_words_a_few_times_and_not_for_every_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The characters that are read to count words, of a line that fills thousands of blocks."""
+    read = 0
+
+    def counted(texts: Sequence[str]) -> list[int]:
+        nonlocal read
+        read += sum(map(len, texts))
+        return count_words(texts)
+
+    monkeypatch.setattr(encoding, "count_words", counted)
+    text = "ab xyz é, " * 10_000
+    blocks = encode_blocks(BACKEND, [text], 16, SEPARATOR)
+    assert len(blocks.words) > 3_000
+    assert int(blocks.words.sum()) == 4 * 10_000
+    assert read <= 2 * len(text)
 
 
 def test_no_text_gives_no_block() -> None:

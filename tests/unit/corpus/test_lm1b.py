@@ -159,7 +159,7 @@ def test_a_column_of_another_name_is_told(repository: Path) -> None:
     with pytest.raises(ValueError, match=r"no column 'text'; found sentence"):
         _read(repository=str(repository), allow_count_mismatch=True)
     (repository / "data" / "train-00000-of-00001.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ValueError, match=r"not a parquet file"):
+    with pytest.raises(ValueError, match=r"not a whole parquet file"):
         _read(repository=str(repository), allow_count_mismatch=True)
 
 

@@ -82,6 +82,7 @@ def test_a_very_long_line_is_split_into_words_a_few_times_and_not_for_every_bloc
     def counted(texts: Sequence[str]) -> list[int]:
         nonlocal read
         read += sum(map(len, texts))
+        assert read <= 2 * len(text)
         return count_words(texts)
 
     monkeypatch.setattr(encoding, "count_words", counted)
@@ -89,7 +90,29 @@ def test_a_very_long_line_is_split_into_words_a_few_times_and_not_for_every_bloc
     blocks = encode_blocks(BACKEND, [text], 16, SEPARATOR)
     assert len(blocks.words) > 3_000
     assert int(blocks.words.sum()) == 4 * 10_000
-    assert read <= 2 * len(text)
+    assert read == len(text)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_row_of_more_words_than_a_shard_can_say_is_refused(packed: bool) -> None:
+    """A tokenizer that has one token for many dashes, each of which is a word."""
+    backend = Tokenizer(models.WordLevel({**{text: i for i, text in enumerate(SPECIAL)}, "-" * 100: 5}, "[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+
+    def words(times: int) -> int:
+        text = " ".join(["-" * 100] * times)
+        made = encode_blocks(backend, [text], 1_000, SEPARATOR) if packed else encode_rows(backend, [text], 1_000)
+        return int(made.words.sum())
+
+    assert words(655) == 65_500
+    with pytest.raises(ValueError, match=r"tokenize\.max_length: it lets a row have 65,600 words; .* 65,535 in a row"):
+        words(656)
+
+
+@pytest.mark.parametrize("lengths", [[2**30, 2**30], [2**31]])
+def test_a_shard_of_more_tokens_than_its_offsets_can_say_is_refused(lengths: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"tokenize\.shard_size: a shard of 2,147,483,648 tokens; .* 2,147,483,647"):
+        encoding._offsets(np.array(lengths))
 
 
 def test_no_text_gives_no_block() -> None:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from diffusionbert.words import count_words, word_starts
 
 _TEXTS_AT_ONCE = 1000  # encodings are a hundred times the size of their ids
+_MOST_WORDS = np.iinfo(np.uint16).max  # of a row, and tokens of a shard, as shards store them
+_MOST_TOKENS = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,7 @@ def encode_rows(backend: Any, texts: Sequence[str], max_length: int) -> Encoded:
         else:
             empty += 1
     lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-    words = np.asarray(count_words(kept), dtype=np.uint16)
-    return Encoded(_flat(rows), _offsets(lengths), words, truncated, empty, len(rows))
+    return Encoded(_flat(rows), _offsets(lengths), _stored(count_words(kept)), truncated, empty, len(rows))
 
 
 def encode_blocks(backend: Any, texts: Sequence[str], length: int, separator: int) -> Encoded:
@@ -87,7 +88,7 @@ def encode_blocks(backend: Any, texts: Sequence[str], length: int, separator: in
     return Encoded(
         tokens,
         _offsets(sizes),
-        words.astype(np.uint16),
+        _stored(words),
         truncated=0,
         empty=len(texts) - len(rows),
         texts=len(rows),
@@ -135,7 +136,19 @@ def _flat(rows: Sequence[Sequence[int]]) -> NDArray[np.uint16]:
     return np.fromiter(chain.from_iterable(rows), dtype=np.uint16)
 
 
+def _stored(words: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint16]:
+    """The words of rows as shards have them. A token can be many words: a line of dashes is one of GPT-2's."""
+    counts = np.asarray(words, dtype=np.int64)
+    if len(counts) and (most := int(counts.max())) > _MOST_WORDS:
+        raise ValueError(
+            f"tokenize.max_length: it lets a row have {most:,} words; expected at most {_MOST_WORDS:,} in a row"
+        )
+    return counts.astype(np.uint16)
+
+
 def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int32]:
+    if (tokens := int(lengths.sum())) > _MOST_TOKENS:
+        raise ValueError(f"tokenize.shard_size: a shard of {tokens:,} tokens; expected at most {_MOST_TOKENS:,}")
     offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
     np.cumsum(lengths, out=offsets[1:])
     return offsets

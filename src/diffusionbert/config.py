@@ -213,7 +213,7 @@ class Tokenizer(Section):
 
 
 class Tokenize(Section):
-    max_length: Positive = 128
+    max_length: Annotated[int, Field(ge=1, le=65_535)] = 128  # tokens; the words of a row are stored in 16 bits
     shard_size: Positive = 50_000
     workers: Positive | None = None  # processes that encode; null: runtime.threads. The shards do not depend on it
     max_source: Positive | None = None  # of pairs: longer sources are truncated; null: none is

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tokenizers import normalizers, pre_tokenizers
+from tokenizers import PreTokenizedString, normalizers, pre_tokenizers
 
 TOKENISATION = "bert-basic"
 CASE = "lower"
@@ -39,3 +39,13 @@ def split_cased(text: str) -> list[str]:
 def count_words(texts: Sequence[str]) -> list[int]:
     """How many words each text has."""
     return [len(split_words(text)) for text in texts]
+
+
+def word_starts(text: str) -> list[int]:
+    """Where each word begins in the text, in characters, ascending."""
+    if text.isascii() and text.isprintable():
+        return [word.start() for word in _ASCII_WORD.finditer(text)]
+    pieces = PreTokenizedString(text)
+    pieces.normalize(_normalizer.normalize)
+    _splitter.pre_tokenize(pieces)
+    return [start for _, (start, _), _ in pieces.get_splits(offset_referential="original", offset_type="char")]

@@ -91,6 +91,7 @@ BAD = [
         {"source": "train", "vocab_size": 300, "packed": True},
         "tokenizers.other is packed and tokenizers.bert is not; expected a profile for each",
     ),
+    ("tokenize/max_length", 65_536, "tokenize.max_length: found 65536"),
     ("tokenizers/bert/vocab_size", 70_000, "tokenizers.bert.vocab_size: found 70000"),
     ("evaluate/orders", [0.1, 0.1], "evaluate: orders are [0.1, 0.1]"),
     ("evaluate/num_strata", 1, "evaluate.num_strata: found 1"),

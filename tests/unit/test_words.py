@@ -1,6 +1,6 @@
 import pytest
 
-from diffusionbert.words import split_words
+from diffusionbert.words import split_words, word_starts
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,18 @@ from diffusionbert.words import split_words
 )
 def test_words_are_what_berts_basic_tokeniser_leaves(text: str, words: list[str]) -> None:
     assert split_words(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "starts"),
+    [
+        ("", []),
+        ('He said, "no".', [0, 3, 7, 9, 10, 12, 13]),
+        ("Café  NAÏVE, 東京 \u00ad\u0000x", [0, 6, 11, 13, 14, 18]),
+    ],
+)
+def test_words_begin_where_the_text_has_them(text: str, starts: list[int]) -> None:
+    assert word_starts(text) == starts
 
 
 def test_splitting_again_changes_nothing() -> None:

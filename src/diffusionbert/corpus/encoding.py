@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusionbert.words import count_words
+from diffusionbert.words import count_words, word_starts
 
 _TEXTS_AT_ONCE = 1000  # encodings are a hundred times the size of their ids
+_MOST_WORDS = np.iinfo(np.uint16).max  # of a row, and tokens of a shard, as shards store them
+_MOST_TOKENS = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,7 @@ def encode_rows(backend: Any, texts: Sequence[str], max_length: int) -> Encoded:
         else:
             empty += 1
     lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-    words = np.asarray(count_words(kept), dtype=np.uint16)
-    return Encoded(flat(rows), offsets_of(lengths), words, truncated, empty, len(rows))
+    return Encoded(flat(rows), offsets_of(lengths), stored(count_words(kept)), truncated, empty, len(rows))
 
 
 def encode_blocks(backend: Any, texts: Sequence[str], length: int, separator: int) -> Encoded:
@@ -100,7 +101,7 @@ def encode_blocks(backend: Any, texts: Sequence[str], length: int, separator: in
     return Encoded(
         tokens,
         offsets_of(sizes),
-        words.astype(np.uint16),
+        stored(words),
         truncated=0,
         empty=len(texts) - len(rows),
         texts=len(rows),
@@ -112,7 +113,7 @@ def encode_blocks(backend: Any, texts: Sequence[str], length: int, separator: in
 def _words_between(backend: Any, text: str, cuts: list[int], total: int) -> NDArray[np.int64]:
     """How many words begin before the first cut, between it and the next, and so on; cuts are in tokens."""
     ends = backend.encode(text, add_special_tokens=False).offsets
-    before = count_words([text[: ends[cut - 1][1]] for cut in cuts])
+    before = np.searchsorted(word_starts(text), [ends[cut - 1][1] for cut in cuts])
     return np.diff(np.minimum.accumulate([0, *before, total][::-1])[::-1])
 
 
@@ -150,8 +151,20 @@ def flat(rows: Sequence[Sequence[int]]) -> NDArray[np.uint16]:
     return np.fromiter(chain.from_iterable(rows), dtype=np.uint16)
 
 
+def stored(words: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint16]:
+    """The words of rows as shards have them. A token can be many words: a line of dashes is one of GPT-2's."""
+    counts = np.asarray(words, dtype=np.int64)
+    if len(counts) and (most := int(counts.max())) > _MOST_WORDS:
+        raise ValueError(
+            f"tokenize.max_length: it lets a row have {most:,} words; expected at most {_MOST_WORDS:,} in a row"
+        )
+    return counts.astype(np.uint16)
+
+
 def offsets_of(lengths: NDArray[np.int64]) -> NDArray[np.int32]:
     """Where each row of these lengths begins, and where the last one ends."""
+    if (tokens := int(lengths.sum())) > _MOST_TOKENS:
+        raise ValueError(f"tokenize.shard_size: a shard of {tokens:,} tokens; expected at most {_MOST_TOKENS:,}")
     offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
     np.cumsum(lengths, out=offsets[1:])
     return offsets

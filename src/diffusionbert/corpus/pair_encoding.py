@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from diffusionbert.corpus.encoding import Encoded, EncodedPairs, flat, ids_of, offsets_of
+from diffusionbert.corpus.encoding import Encoded, EncodedPairs, flat, ids_of, offsets_of, stored
 from diffusionbert.corpus.text import pair_of
 from diffusionbert.words import count_words
 
@@ -82,5 +82,5 @@ def encode_pairs(
         skipped,
         ends,
     )
-    words = np.asarray(count_words(seen), dtype=np.uint16)
+    words = stored(count_words(seen))
     return Encoded(flat(found), offsets_of(lengths), words, truncated, empty, len(found), pairs=beside)

@@ -96,5 +96,5 @@ def _rows(path: Path, field: str) -> Iterator[str]:
                 yield from (text for text in batch.column(0).to_pylist() if text is not None)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 (column '{field}': {error.reason})") from None
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path}: not a parquet file ({str(error).splitlines()[0]})") from None

@@ -112,7 +112,8 @@ def test_of_two_processes_one_fetches_and_the_other_waits(
     said = ""
     for process in both:
         process.start()
-    while "waiting for the process that fetches" not in said and any(process.is_alive() for process in both):
+    deadline = time.monotonic() + 60
+    while "waiting for the process that fetches" not in said and time.monotonic() < deadline:
         time.sleep(0.05)
         said += capfd.readouterr().err
     server.held.set()

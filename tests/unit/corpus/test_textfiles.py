@@ -49,6 +49,23 @@ def test_unit_and_identity(tmp_path: Path) -> None:
         assert [document.identity for document in read] == TEXTS, "the text, wherever its file lies"
 
 
+def test_a_flipped_byte_of_a_parquet_file_is_told_with_the_file_or_loses_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": [f"the cat sat on mat {i} ." for i in range(300)]}), path, compression="gzip")
+    whole = path.read_bytes()
+    told: list[str] = []
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 2]) + whole[place + 1 :])
+        try:
+            found = _read(path)
+        except ValueError as error:
+            told.append(str(error))
+        else:
+            assert len(found) == 300
+    assert len(told) > 100
+    assert all(line.startswith(f"{path}: ") for line in told)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -13,5 +13,6 @@ __all__ = ["Journal", "run"]
 # Read by mlflow when it is imported, which is later. A dead server must cost seconds; what is not sent waits.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+TIMEOUT, SECONDS = "MLFLOW_HTTP_REQUEST_TIMEOUT", "5"  # of a request, so that a training does not wait
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+os.environ.setdefault(TIMEOUT, SECONDS)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from diffusionbert.tracking import lockfile, mirror, record
+from diffusionbert.tracking import SECONDS, TIMEOUT, lockfile, mirror, record
 from diffusionbert.tracking.journal import is_on, project_root
+
+PATIENT_SECONDS = "60"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if not is_on():
             return 0
+        if os.environ[TIMEOUT] == SECONDS:  # nobody else's wish, and here nothing waits but what is to be sent
+            os.environ[TIMEOUT] = PATIENT_SECONDS
         root = project_root()
         if command == "setup":
             return _setup(root)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 SUMS = "sums.json"  # beside the files of a folder: their sha256
+SAMPLES_SUM = "samples_sha256"  # in the metrics.json beside samples.jsonl
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _SAID = re.compile(r"\(os error (\d+)\)")  # how libraries written in Rust word what is no OSError to Python
 
@@ -143,12 +144,17 @@ def write_sums(folder: Path) -> None:
     write_json(folder / SUMS, {path.relative_to(folder).as_posix(): sha256(path) for path in files})
 
 
-def check_sums(folder: Path) -> None:
-    """Raises ValueError naming the file of the folder that is missing or changed since `write_sums`."""
+def check_sums(folder: Path, names: Iterable[str] | None = None) -> None:
+    """Raises ValueError naming the file of the folder that is missing or changed since `write_sums`.
+
+    With `names` these files alone are read; one that was not there then is refused too.
+    """
     sums = read_json(folder / SUMS)
     if not isinstance(sums, dict):
         raise ValueError(f"{folder / SUMS}: found {type(sums).__name__}; expected the sums of the folder's files")
-    for name, expected in sums.items():
+    for name in sums if names is None else names:
+        if (expected := sums.get(name)) is None:
+            raise ValueError(f"{folder / name}: {SUMS} does not list it; expected the files that were written together")
         if not (folder / name).is_file():
             raise ValueError(f"{folder / name}: missing, though {SUMS} lists it; expected the file as it was written")
         if (found := sha256(folder / name)) != expected:

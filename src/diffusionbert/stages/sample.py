@@ -17,7 +17,7 @@ from diffusionbert.corpus.tokenizers import decode_tokens
 from diffusionbert.diffusion.draws import Purpose, generator
 from diffusionbert.diffusion.sampling import State
 from diffusionbert.diffusion.truncation import Truncation
-from diffusionbert.files import write_json, write_text
+from diffusionbert.files import SAMPLES_SUM, sha256, write_json, write_text
 from diffusionbert.progress import track
 from diffusionbert.stages import shell
 from diffusionbert.stages.compute import Machine, named_arm, tokens_of
@@ -68,6 +68,7 @@ def _body(context: shell.Context) -> None:
         "denoiser_calls": calls,
         "sampler": settings.sampler,
         "mask_left": mask_left,
+        SAMPLES_SUM: sha256(out / "samples.jsonl"),
         **machine.described,
         "trajectory": [{"t": state.t, "text": text} for state, text in zip(few, watched, strict=True)],
     }

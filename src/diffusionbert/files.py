@@ -137,18 +137,28 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sum_key(path: Path) -> str:
+    """Under which the metrics.json beside a file of JSON lines has its sum."""
+    return f"{path.stem}_sha256"
+
+
 def write_sums(folder: Path) -> None:
     """Writes the sha256 of every file of the folder into it, for `check_sums`."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / SUMS)
     write_json(folder / SUMS, {path.relative_to(folder).as_posix(): sha256(path) for path in files})
 
 
-def check_sums(folder: Path) -> None:
-    """Raises ValueError naming the file of the folder that is missing or changed since `write_sums`."""
+def check_sums(folder: Path, names: Iterable[str] | None = None) -> None:
+    """Raises ValueError naming the file of the folder that is missing or changed since `write_sums`.
+
+    With `names` these files alone are read; one that was not there then is refused too.
+    """
     sums = read_json(folder / SUMS)
     if not isinstance(sums, dict):
         raise ValueError(f"{folder / SUMS}: found {type(sums).__name__}; expected the sums of the folder's files")
-    for name, expected in sums.items():
+    for name in sums if names is None else names:
+        if (expected := sums.get(name)) is None:
+            raise ValueError(f"{folder / name}: {SUMS} does not list it; expected the files that were written together")
         if not (folder / name).is_file():
             raise ValueError(f"{folder / name}: missing, though {SUMS} lists it; expected the file as it was written")
         if (found := sha256(folder / name)) != expected:

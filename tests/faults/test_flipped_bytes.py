@@ -13,8 +13,9 @@ from ruamel.yaml import YAML
 
 from diffusionbert.corpus.shards import Shards
 from diffusionbert.corpus.statistics import read_information
+from diffusionbert.corpus.text import check_text
 from diffusionbert.files import check_sums
-from diffusionbert.stages.inputs import read_nats
+from diffusionbert.stages.inputs import read_nats, sample_rows
 from pipeline.project import Project, kill_training
 
 from .conftest import Ledger
@@ -26,6 +27,9 @@ FLIPS = 50
 MODEL = "results/engines/train/linear/model"
 SHARDS = "results/engines/tokenize/bert/shards"
 TABLE = "results/engines/information/bert/table.parquet"
+TEXT = "results/engines/corpus/text"
+SAMPLES = "results/engines/sample/linear/samples.jsonl"
+FRONTIER = "results/engines/frontier/linear/samples.jsonl"
 NATS = "results/engines/evaluate/linear/sentences.parquet"
 
 
@@ -69,6 +73,9 @@ def test_flips_at_random_places(finished: Project, ledger: Ledger) -> None:
             files_of(folder / SHARDS),
             lambda: Shards.open(folder / SHARDS).key,
         ),
+        "the corpus": (files_of(folder / TEXT), lambda: check_text(folder / TEXT)),
+        "samples": ([folder / SAMPLES], lambda: sample_rows(folder / SAMPLES, ("text", "tokens"))),
+        "texts of a frontier": ([folder / FRONTIER], lambda: sample_rows(folder / FRONTIER, ("point", "text"))),
         "a trained model": (files_of(folder / MODEL), lambda: check_sums(folder / MODEL)),
         "the information table": (
             [folder / TABLE],

@@ -112,6 +112,10 @@ def test_every_flipped_byte_of_a_folder_is_noticed(tmp_path: Path) -> None:
                     check_sums(tmp_path)
         (tmp_path / name).write_bytes(whole)
     check_sums(tmp_path)
+    check_sums(tmp_path, ["deep/vocab.txt"])
+    (tmp_path / "late.txt").touch()
+    with pytest.raises(ValueError, match=r"late\.txt: sums\.json does not list it"):
+        check_sums(tmp_path, ["late.txt"])
     (tmp_path / "deep/vocab.txt").unlink()
     with pytest.raises(ValueError, match=r"vocab\.txt: missing"):
         check_sums(tmp_path)

@@ -22,7 +22,7 @@ from diffusionbert.corpus.cleaning import hyphens_are_spaces, judge, mend
 from diffusionbert.corpus.documents import Document
 from diffusionbert.corpus.sentences import normalize_space, split_sentences
 from diffusionbert.corpus.text import SPLITS, TextWriter
-from diffusionbert.files import replacing
+from diffusionbert.files import replacing, write_sums
 from diffusionbert.progress import track
 from diffusionbert.words import count_words
 
@@ -55,7 +55,7 @@ def documents(corpus: config.Corpus, packages: dict[str, config.Package]) -> Ite
 
 
 def build(corpus: config.Corpus, source: Iterable[Document], folder: Path) -> dict[str, Any]:
-    """Writes the splits' text files to `folder`, whole or not at all; returns what is told about them.
+    """Writes the splits' text files, and their sums, to `folder`, whole or not at all; returns what is told about them.
 
     Raises ValueError when no sentence, or no document of a split, is left.
     """
@@ -72,6 +72,7 @@ def build(corpus: config.Corpus, source: Iterable[Document], folder: Path) -> di
             writer.close()
             if writer.num_sentences == 0:
                 raise ValueError(f"corpus: split '{split}' has no sentence left ({_told(dropped)}); expected some")
+        write_sums(aside)
     return {
         "source": corpus.source,
         "documents": num_documents,

@@ -6,9 +6,11 @@ A line of a corpus of pairs is a source, a tab and its target; no other corpus h
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
+
+from diffusionbert.files import check_sums
 
 SPLITS = ("train", "valid", "test")
 SENTENCES_PER_FILE = 1_000_000
@@ -62,6 +64,11 @@ def text_files(folder: Path, split: str) -> list[Path]:
             f"{folder}: split '{split}' has {len(paths)} files, {paths[0].name} first; expected {expected[0]}"
         )
     return paths
+
+
+def check_text(folder: Path, splits: Sequence[str] = SPLITS) -> None:
+    """Raises ValueError naming the splits' file that is missing or no longer what the corpus stage wrote."""
+    check_sums(folder, [path.name for split in splits for path in text_files(folder, split)])
 
 
 def read_sentences(folder: Path, split: str) -> Iterator[str]:

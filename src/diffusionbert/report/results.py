@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from diffusionbert.config import Arm, Params, load
-from diffusionbert.files import read_json
+from diffusionbert.files import read_json, sha256, sum_key
 from diffusionbert.report.key import lock_key
 from diffusionbert.report.paper import Design
 
@@ -154,7 +154,7 @@ def _arm(folder: Path, name: str, params: Params, metrics: Values) -> ArmResults
         validation=_csv(folder / "train" / name / "validation.csv"),
         evaluate=_json(folder / "evaluate" / name / "metrics.json"),
         sample=_json(folder / "sample" / name / "metrics.json"),
-        samples=_jsonl(folder / "sample" / name / "samples.jsonl"),
+        samples=_samples(folder / "sample" / name),
         scores=metrics.get("arms", {}).get(name),
         paired=metrics.get("paired", {}).get(name),
         orders=metrics.get("orders", {}).get(name),
@@ -174,11 +174,20 @@ def _json(path: Path) -> Values | None:
     return _finite(read_json(path), path)
 
 
+def _samples(folder: Path) -> Rows | None:
+    """An arm's samples, checked where metrics.json has their sum. Raises ValueError when they were changed."""
+    path = folder / "samples.jsonl"
+    expected = (_json(folder / "metrics.json") or {}).get(sum_key(path))
+    if expected is not None and path.exists() and (found := sha256(path)) != expected:
+        raise ValueError(f"{path}: changed since it was written: sha256 {found}; expected {expected}")
+    return _jsonl(path)
+
+
 def _jsonl(path: Path) -> Rows | None:
     if not path.exists():
         return None
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not one JSON object a line: {error}") from None
 

@@ -18,7 +18,7 @@ from diffusionbert.corpus.statistics import read_information
 from diffusionbert.corpus.tokenizers import decode_tokens
 from diffusionbert.diffusion.draws import Purpose, generator
 from diffusionbert.diffusion.truncation import Truncation
-from diffusionbert.files import write_json, write_text
+from diffusionbert.files import sha256, sum_key, write_json, write_text
 from diffusionbert.progress import track
 from diffusionbert.stages import shell
 from diffusionbert.stages.canvases import Start, starts, written
@@ -71,6 +71,8 @@ def _body(context: shell.Context) -> None:
     write_text(paths["out"] / "samples.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     told = {"num_samples": settings.num_samples, "length": settings.length, "seed": settings.seed}
     metrics = {"arm": name, "system": row.system, "points": len(points(settings)), "num_steps": num_steps, **told}
+    samples = paths["out"] / "samples.jsonl"
+    metrics[sum_key(samples)] = sha256(samples)
     write_json(paths["out"] / "metrics.json", {**metrics, **machine.described})
 
 

@@ -21,7 +21,7 @@ from diffusionbert.corpus.batches import Given
 from diffusionbert.corpus.encoding import encode
 from diffusionbert.corpus.shards import Shards
 from diffusionbert.corpus.statistics import read_information
-from diffusionbert.corpus.text import read_sentences
+from diffusionbert.corpus.text import check_text, read_sentences
 from diffusionbert.corpus.tokenizers import decode_tokens, saved_tokenizer
 from diffusionbert.evaluation import sequence_nats
 from diffusionbert.files import write_json
@@ -71,6 +71,7 @@ def _body(context: shell.Context) -> None:
     scored = {
         arm: _scored(judge, _of_samples(judge, rows, params.arms[arm].tokenizer), arm) for arm, rows in samples.items()
     }
+    check_text(paths["corpus"] / "text", ["valid"])
     sentences = list(read_sentences(paths["corpus"] / "text", "valid"))
     num_samples = min(len(rows) for rows in samples.values()) // 2
     real = real_sentences(sentences, num_samples, params.metrics.seed)

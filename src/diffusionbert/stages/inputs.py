@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from diffusionbert.config import Metrics, Params
+from diffusionbert.files import check_sums, read_json, sum_key
 from diffusionbert.metrics.races import Curve
 from diffusionbert.metrics.scores import Texts
 from diffusionbert.tables import read_table
@@ -68,9 +70,14 @@ def read_frontier(path: Path) -> list[Point]:
 
 
 def sample_rows(path: Path, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """These keys of every line; raises ValueError naming the file when it is missing or damaged."""
+    """These keys of every line; raises ValueError naming the file when it is missing, damaged or changed.
+
+    Its sum stands in the metrics.json beside it.
+    """
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        data = path.read_bytes()
+        _check_sum(path, data)
+        rows = [json.loads(line) for line in data.decode("utf-8").split("\n") if line]  # U+2028 ends none
         return [{key: row[key] for key in keys} for row in rows]
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; expected the samples of this arm") from None
@@ -78,6 +85,15 @@ def sample_rows(path: Path, keys: Sequence[str]) -> list[dict[str, Any]]:
         told = ", ".join(f"'{key}'" for key in keys)
         plural = "s" if len(keys) > 1 else ""
         raise ValueError(f"{path}: {error!r}; expected one JSON object a line with the key{plural} {told}") from None
+
+
+def _check_sum(path: Path, data: bytes) -> None:
+    beside = path.with_name("metrics.json")
+    metrics, key = read_json(beside), sum_key(path)
+    if not isinstance(metrics, dict) or key not in metrics:
+        raise ValueError(f"{beside}: no '{key}'; expected the sum of {path.name}. Run the stage again")
+    if (found := hashlib.sha256(data).hexdigest()) != (expected := metrics[key]):
+        raise ValueError(f"{path}: changed since it was written: sha256 {found}; expected {expected}")
 
 
 @dataclass(frozen=True)
@@ -154,11 +170,12 @@ def same_size(sizes: Mapping[str, int]) -> int:
 def read_split(folder: Path, split: str) -> list[str]:
     """The raw sentences of a split, of pairs the targets, in order.
 
-    Raises ValueError when it has no file or no sentence.
+    Raises ValueError when it has no file or no sentence, or was changed.
     """
     shards = sorted(folder.glob(f"{split}-*-of-*.txt"))
     if not shards:
         raise ValueError(f"{folder}: no {split}-*-of-*.txt; expected the text of the {split} split")
+    check_sums(folder, [shard.name for shard in shards])
     sentences = [line for shard in shards for line in shard.read_text(encoding="utf-8").split("\n") if line]
     if not sentences:
         raise ValueError(f"{folder}: the {split} split is empty; expected a sentence a line")

@@ -18,7 +18,7 @@ from diffusionbert.corpus.tokenizers import decode_tokens
 from diffusionbert.diffusion.draws import Purpose, generator
 from diffusionbert.diffusion.sampling import Canvas, State
 from diffusionbert.diffusion.truncation import Truncation
-from diffusionbert.files import write_json, write_text
+from diffusionbert.files import sha256, sum_key, write_json, write_text
 from diffusionbert.progress import track
 from diffusionbert.stages import shell
 from diffusionbert.stages.canvases import Start, starts, written
@@ -86,6 +86,7 @@ def _body(context: shell.Context) -> None:
         "denoiser_calls": calls,
         "sampler": settings.sampler,
         "mask_left": mask_left,
+        **{sum_key(path): sha256(path) for path in (out / "samples.jsonl", out / "candidates.jsonl")},
         **machine.described,
         "trajectory": [{"t": state.t, "text": text} for state, text in zip(few, watched, strict=True)],
     }

@@ -10,7 +10,7 @@ from typing import Any
 from diffusionbert.config import Params
 from diffusionbert.corpus.pair_encoding import PairRows
 from diffusionbert.corpus.shard_writer import Rows, write_shards
-from diffusionbert.corpus.text import read_sentences
+from diffusionbert.corpus.text import check_text, read_sentences
 from diffusionbert.corpus.tokenizers import load_tokenizer, special_ids
 from diffusionbert.files import write_json
 from diffusionbert.stages import shell
@@ -24,6 +24,7 @@ def _body(context: shell.Context) -> None:
         raise ValueError(f"--tokenizer {name}: expected one of tokenizers: {', '.join(sorted(params.tokenizers))}")
     text, out = context.paths["corpus"] / "text", context.paths["out"]
     source, settings = params.tokenizers[name], params.tokenize
+    check_text(text)
     tokenizer = load_tokenizer(name, source, params.packages, read_sentences(text, "train"))
     special = special_ids(tokenizer, f"tokenizers.{name}")
     rows = Rows(settings.max_length, source.packed, _pair_rows(params))

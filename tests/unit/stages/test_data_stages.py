@@ -160,6 +160,18 @@ def test_stages_before_their_input_say_what_is_missing(
     assert told.count("manifest.json: no such file") == 2
 
 
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_one_other_letter_of_the_corpus_is_not_tokenized(
+    params: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], split: str
+) -> None:
+    assert _run(corpus, params(), tmp_path) == 0
+    path = tmp_path / "corpus" / "text" / f"{split}-00000-of-00001.txt"
+    path.write_text(path.read_text().replace("e", "a", 1))
+    assert _run(tokenize, params(), tmp_path) == 1
+    assert f"error: tokenize@bert: {path}: changed since it was written: sha256 " in capsys.readouterr().err
+    assert not (tmp_path / "tokenize").exists()
+
+
 def test_an_unknown_tokenizer_is_named(
     params: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ from diffusionbert import config
 from diffusionbert.arms.build import check
 from diffusionbert.corpus.folders import sha256_of_folder
 from diffusionbert.denoisers import backbone
+from diffusionbert.files import sha256, write_json
 from diffusionbert.stages import evaluate, generative, information, sample, tokenize, train
 
 ROOT = Path(__file__).parents[3]
@@ -117,6 +118,12 @@ def test_from_training_to_generative_perplexity(project: Path) -> None:
     assert (project / "results/generative/metrics.json").read_bytes() == first
 
 
+def _write_samples(path: Path, text: str) -> None:
+    """Samples, and their sum as the stage sample writes it."""
+    path.write_text(text)
+    write_json(path.with_name("metrics.json"), {"samples_sha256": sha256(path)})
+
+
 def test_the_judges_own_figure_is_found_again(project: Path) -> None:
     """Test sentences given as samples have the perplexity that evaluate reports of them."""
     assert _arm_stage(train, "gpt", "bert") == 0
@@ -128,7 +135,7 @@ def test_the_judges_own_figure_is_found_again(project: Path) -> None:
     lines = [json.dumps({"text": text, "tokens": row}) for text, row in zip(texts, rows, strict=True)]
     for arm in ("linear", "gpt", "bytes"):
         Path(f"results/sample/{arm}").mkdir(parents=True)
-        Path(f"results/sample/{arm}/samples.jsonl").write_text("\n".join(lines) + "\n")
+        _write_samples(Path(f"results/sample/{arm}/samples.jsonl"), "\n".join(lines) + "\n")
     told = _judged()["arms"]
     assert told["gpt"]["perplexity_per_token"]["value"] == pytest.approx(
         expected["perplexity_per_token"]["value"], rel=1e-6
@@ -151,7 +158,7 @@ def test_long_and_empty_texts_and_masks_are_told(project: Path) -> None:
         texts = generative.decode_tokens(shards.tokenizer_folder, rows)
         lines = [json.dumps({"text": text, "tokens": row}) for text, row in zip(texts, rows, strict=True)]
         Path(f"results/sample/{arm}").mkdir(parents=True)
-        Path(f"results/sample/{arm}/samples.jsonl").write_text("\n".join(lines) + "\n")
+        _write_samples(Path(f"results/sample/{arm}/samples.jsonl"), "\n".join(lines) + "\n")
     told = _judged()["arms"]
     assert told["linear"]["retokenised"]
     assert (told["gpt"]["truncated"], told["gpt"]["tokens"]) == (1, 39 + 15)
@@ -161,7 +168,7 @@ def test_long_and_empty_texts_and_masks_are_told(project: Path) -> None:
 
 def test_a_mask_that_is_left_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "samples.jsonl"
-    path.write_text(json.dumps({"text": "a [MASK] text", "tokens": [7, 4, 7]}) + "\n")
+    _write_samples(path, json.dumps({"text": "a [MASK] text", "tokens": [7, 4, 7]}) + "\n")
     with pytest.raises(ValueError, match=r"samples\.jsonl: line 1 has a \[MASK\] left"):
         generative.read_samples(path)
     assert len(generative.read_samples(path, mask_is_told=True)) == 1
@@ -186,8 +193,22 @@ def test_the_judge_is_an_autoregressive_arm(project: Path, name: str, message: s
 def test_samples_that_are_none_are_told(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "samples.jsonl"
     if text is not None:
-        path.write_text(text)
+        _write_samples(path, text)
     with pytest.raises(ValueError, match=r"samples\.jsonl: .*expected"):
+        generative.read_samples(path)
+
+
+def test_one_other_letter_of_the_samples_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    _write_samples(path, '{"text": "a cat", "tokens": [7]}\n')
+    assert len(generative.read_samples(path)) == 1
+    path.write_text('{"text": "a cut", "tokens": [7]}\n')
+    with pytest.raises(
+        ValueError, match=r"samples\.jsonl: changed since it was written: sha256 .*; expected [0-9a-f]{64}"
+    ):
+        generative.read_samples(path)
+    write_json(tmp_path / "metrics.json", {"arm": "a"})
+    with pytest.raises(ValueError, match=r"metrics\.json: no 'samples_sha256'; expected the sum of samples\.jsonl"):
         generative.read_samples(path)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffusionbert.files import write_text
+from diffusionbert.files import sha256, write_json, write_sums, write_text
 from diffusionbert.stages.metrics import main
 from diffusionbert.tables import write_table
 
@@ -79,7 +79,17 @@ def results(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(results: Path) -> int:
+def sealed(results: Path) -> None:
+    """The sums that the stages before write with what this one reads."""
+    if (results / "corpus" / "text").is_dir():
+        write_sums(results / "corpus" / "text")
+    for path in (*results.glob("sample/*/samples.jsonl"), *results.glob("frontier/*/samples.jsonl")):
+        write_json(path.with_name("metrics.json"), {"samples_sha256": sha256(path)})
+
+
+def run(results: Path, seal: bool = True) -> int:
+    if seal:
+        sealed(results)
     paths = [f"--{name}={results / name}" for name in ("corpus", "evaluate", "sample", "frontier", "train", "out")]
     return main([*paths, f"--params={results / 'params.yaml'}"])
 
@@ -189,6 +199,25 @@ def test_the_same_input_gives_the_same_bytes(results: Path) -> None:
     first = (results / "out" / "metrics.json").read_bytes()
     run(results)
     assert (results / "out" / "metrics.json").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sample/two/samples.jsonl",
+        "frontier/one/samples.jsonl",
+        "corpus/text/test-00000-of-00001.txt",
+        "corpus/text/valid-00000-of-00001.txt",
+    ],
+)
+def test_one_other_letter_is_noticed(results: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    sealed(results)
+    path = results / name
+    write_text(path, path.read_text().replace("cat", "cut", 1))
+    assert run(results, seal=False) == 1
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert f"error: metrics: {path}: changed since it was written: sha256 " in told
+    assert not (results / "out").exists()
 
 
 def break_samples(results: Path) -> None:

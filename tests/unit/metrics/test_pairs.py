@@ -81,8 +81,11 @@ def test_differences_are_paired_by_source_and_over_those_that_both_have() -> Non
     one = {"bleu": np.array([0.5, 0.6, 0.7]), "div_4": np.array([1.0, np.nan, 0.5])}
     other = {"bleu": np.array([0.4, 0.5, 0.6]), "div_4": np.array([0.5, 0.5, 0.5]), "self_bleu": np.ones(3)}
     (row,) = contrasts({"one": one, "other": other}, seed=0, resamples=50)
-    assert row["bleu"] == pytest.approx({"value": 0.1, "low": 0.1, "high": 0.1})  # the spread of sources cancels
+    assert row["bleu"] == pytest.approx(
+        {"value": 0.1, "low": 0.1, "high": 0.1, "sources": 3}
+    )  # the spread of sources cancels
     assert row["div_4"]["value"] == pytest.approx(0.25)
+    assert row["div_4"]["sources"] == 2
     assert "self_bleu" not in row
     assert set(row) - {"one", "other"} <= set(SCORES)
     assert mean(one["div_4"]) == 0.75

@@ -56,7 +56,7 @@ def scores(name: str) -> dict[str, Any]:
 
 def contrast(one: str, other: str, half: float = 0.005) -> dict[str, Any]:
     def apart(value: float) -> dict[str, float]:
-        return {"value": value, "low": value - half, "high": value + half}
+        return {"value": value, "low": value - half, "high": value + half, "sources": 100}
 
     told: dict[str, Any] = {"one": one, "other": other}
     told |= {key: apart(BLEU[one] - BLEU[other]) for key in ("bleu", "rouge_l")}

@@ -95,7 +95,10 @@ def _diversity(results: Results) -> Claim:
             for arm in _ours(results)
             for score, claimed in (("div_4", 1), ("self_bleu", -1))
         ]
-    note = "Diversity alone is no merit: texts at random have most of it. It is to be read beside BLEU."
+    note = (
+        "Diversity alone is no merit: texts at random have most of it, and empty ones have a Self-BLEU of 0. It is to "
+        "be read beside BLEU and the lengths."
+    )
     return Claim("conditional_diversity", says, parts, note)
 
 

@@ -15,6 +15,7 @@ from diffusionbert.report.results import ArmResults, Results, Values
 
 BASELINES = {"copy": "Copy of the source", "nearest": "Nearest neighbour in train"}
 REFERENCES = "The references themselves"
+EMPTY = "(empty)"
 QUALITY = ("bleu", "rouge_l")
 DIVERSITY = ("self_bleu", "div_4")
 THEIRS = ("bleu", "rouge_l", "dist_1", "self_bleu", "div_4")
@@ -162,9 +163,13 @@ def samples(results: Results) -> list[Block]:
     found: list[Block] = [Text(f"The first sources of the test split, not chosen: {told}.")]
     for index, each in enumerate(held["examples"][: results.params.report.num_samples]):
         lines = [["Source", each["source"]], ["Reference", each["reference"]]]
-        lines += [[label, each["answers"].get(name, NOT_RUN)] for name, label in labels.items() if name != "copy"]
+        lines += [[label, _text(each["answers"].get(name))] for name, label in labels.items() if name != "copy"]
         found.append(Table(f"Source {index}", ["Text of", "Text"], lines))
     return found
+
+
+def _text(answer: str | None) -> str:
+    return NOT_RUN if answer is None else answer or EMPTY
 
 
 def finding(results: Results) -> str:

@@ -87,6 +87,7 @@ def write_pairs(folder: Path, params: config.Params) -> Path:
     write_json(folder / "metrics" / "metrics.json", kept | {"arms": {}, "contrasts": contrasts, "spread": []})
     names = [*ROWS, "copy", "nearest"]
     answers = {name: f"{name} went to Egypt ." for name in names if name != "copy"}
+    answers["gpt"] = ""
     example = {"source": "And he went unto <b>Egypt</b>.", "reference": "He went to Egypt.", "answers": answers}
     write_json(
         folder / "pairs" / "metrics.json",

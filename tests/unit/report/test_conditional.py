@@ -95,7 +95,8 @@ def test_samples_have_the_source_its_reference_and_every_systems_choice(folder: 
         *(label for label, _, _ in ROWS.values()),
         "Nearest neighbour in train",
     ]
-    assert first.rows[2][1] == "linear went to Egypt ."
+    assert [row[1] for row in first.rows[2:4]] == ["linear went to Egypt .", "spindle went to Egypt ."]
+    assert first.rows[5] == ["GPT, autoregressive", "(empty)"]
     assert second.caption == "Source 1"  # report.num_samples is 2
 
 

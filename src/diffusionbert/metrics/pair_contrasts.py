@@ -31,7 +31,8 @@ def _differences(ours: Columns, theirs: Columns, seed: int, resamples: int) -> d
         if name in ours and name in theirs:
             gained = ours[name] - theirs[name]
             if len(held := gained[~np.isnan(gained)]):
-                found[name] = mean_interval(held, np.random.default_rng(seed), resamples).as_dict()
+                told = mean_interval(held, np.random.default_rng(seed), resamples).as_dict()
+                found[name] = {**told, "sources": len(held)}
     return found
 
 

@@ -15,6 +15,7 @@ from diffusionbert.report.results import ArmResults, Results, Values
 
 BASELINES = {"copy": "Copy of the source", "nearest": "Nearest neighbour in train"}
 REFERENCES = "The references themselves"
+EMPTY = "(empty)"
 QUALITY = ("bleu", "rouge_l")
 DIVERSITY = ("self_bleu", "div_4")
 THEIRS = ("bleu", "rouge_l", "dist_1", "self_bleu", "div_4")
@@ -32,6 +33,7 @@ def blocks(results: Results) -> list[Block]:
     return [
         *told,
         *tables.per_group(results, lambda arms, group: _ours(held, arms, f"{task}; {group}")),
+        *tables.per_group(results, lambda arms, group: _more(held, arms, f"{task}; {group}")),
         *tables.per_group(results, lambda arms, group: _as_diffuseq(held, arms, f"{task}; {group}")),
         _contrasts(results, held),
         *published(),
@@ -47,15 +49,25 @@ def _length(results: Results) -> list[Block]:
 
 def _ours(held: Values, arms: Sequence[ArmResults], group: str) -> Table:
     under = held.get("bertscore")
-    columns = ["System", "Nats per target", "BLEU", "BLEU of all candidates", "Corpus BLEU", "ROUGE-L"]
-    columns += [f"BERTScore ({under})"] if under else []
-    columns += ["dist-1", "Self-BLEU", "div-4", "Mean words", "Empty texts"]
-    keys = ["bleu", "bleu_of_all", "corpus_bleu", "rouge_l", *(["bertscore"] if under else [])]
-    keys += ["distinct_1", "self_bleu", "div_4", "mean_words", "empty"]
+    columns = ["System", "Nats per target", "BLEU", "ROUGE-L", *([f"BERTScore ({under})"] if under else [])]
+    columns += ["dist-1", "Self-BLEU", "div-4"]
+    keys = [*QUALITY, *(["bertscore"] if under else []), "distinct_1", *DIVERSITY]
     lines = [[arm.label, _nats(arm), *_cells(held["arms"].get(arm.name), keys)] for arm in arms]
     lines += [[label, NOT_APPLICABLE, *_cells(scores, keys)] for label, scores in _beside(held)]
     numeric = frozenset(range(1, len(columns)))
     return Table(f"Conditional generation, as we count ({group})", columns, lines, numeric, prose.OURS_NOTE)
+
+
+def _more(held: Values, arms: Sequence[ArmResults], group: str) -> Table:
+    """What the scores are to be read with."""
+    columns = ["System", "BLEU of all candidates", "Corpus BLEU", "Mean words", "Empty texts"]
+    columns += ["Sources without a 4-gram", "Chosen otherwise by DiffuSeq's rule"]
+    keys = ["bleu_of_all", "corpus_bleu", "mean_words", "empty"]
+    keys += ["without_four_grams", "chosen_otherwise_by_diffuseq"]
+    lines = [[arm.label, *_cells(held["arms"].get(arm.name), keys)] for arm in arms]
+    lines += [[label, *_cells(scores, keys)] for label, scores in _beside(held)]
+    numeric = frozenset(range(1, len(columns)))
+    return Table(f"What to read the scores with ({group})", columns, lines, numeric, prose.MORE_NOTE)
 
 
 def brief(results: Results) -> Table:
@@ -151,9 +163,13 @@ def samples(results: Results) -> list[Block]:
     found: list[Block] = [Text(f"The first sources of the test split, not chosen: {told}.")]
     for index, each in enumerate(held["examples"][: results.params.report.num_samples]):
         lines = [["Source", each["source"]], ["Reference", each["reference"]]]
-        lines += [[label, each["answers"].get(name, NOT_RUN)] for name, label in labels.items() if name != "copy"]
+        lines += [[label, _text(each["answers"].get(name))] for name, label in labels.items() if name != "copy"]
         found.append(Table(f"Source {index}", ["Text of", "Text"], lines))
     return found
+
+
+def _text(answer: str | None) -> str:
+    return NOT_RUN if answer is None else answer or EMPTY
 
 
 def finding(results: Results) -> str:
@@ -168,7 +184,8 @@ def finding(results: Results) -> str:
         f"**Conditional generation**: the highest BLEU is that of “{best.label}”, {interval(scores['bleu'])} "
         f"(copying the source: {interval(copied['bleu'])}; the nearest neighbour: {interval(nearest['bleu'])})"
     )
-    varied = [(arm, each) for arm, each in scored if each.get("div_4")]
+    few = held["sources"] / 2  # a mean over fewer sources is of those that happen to have a 4-gram
+    varied = [(arm, each) for arm, each in scored if each.get("div_4") and each["without_four_grams"] < few]
     if not varied:
         return f"{told}."
     most, scores = max(varied, key=lambda item: float(item[1]["div_4"]["value"]))

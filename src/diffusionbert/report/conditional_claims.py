@@ -95,7 +95,10 @@ def _diversity(results: Results) -> Claim:
             for arm in _ours(results)
             for score, claimed in (("div_4", 1), ("self_bleu", -1))
         ]
-    note = "Diversity alone is no merit: texts at random have most of it. It is to be read beside BLEU."
+    note = (
+        "Diversity alone is no merit: texts at random have most of it, and empty ones have a Self-BLEU of 0. It is to "
+        "be read beside BLEU and the lengths."
+    )
     return Claim("conditional_diversity", says, parts, note)
 
 
@@ -137,14 +140,18 @@ def _directed(results: Results, one: ArmResults, other: ArmResults, score: str, 
 
 
 def effect(results: Results, one: ArmResults, other: ArmResults, score: str) -> Effect:
-    """One's score minus the other's, paired by source. Raises MissingError."""
+    """One's score minus the other's, paired by source. Raises MissingError, also where most sources have none."""
     same_group(one, other)
-    for row in (results.pairs or {}).get("contrasts", []):
-        if score in row and (row["one"], row["other"]) == (one.name, other.name):
-            return difference(row[score])
-        if score in row and (row["other"], row["one"]) == (one.name, other.name):
-            return -difference(row[score])
-    raise MissingError(f"{NAMES[score]} of “{one.label}” against “{other.label}”")
+    held = results.pairs or {}
+    missing = f"{NAMES[score]} of “{one.label}” against “{other.label}”"
+    for row in held.get("contrasts", []):
+        if score not in row or {row["one"], row["other"]} != {one.name, other.name}:
+            continue
+        if 2 * row[score]["sources"] < held["sources"]:
+            raise MissingError(f"{missing} on half of the sources at least; found {row[score]['sources']}")
+        found = difference(row[score])
+        return found if row["one"] == one.name else -found
+    raise MissingError(missing)
 
 
 def spread(results: Results, score: str) -> float | None:

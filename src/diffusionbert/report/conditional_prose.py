@@ -11,10 +11,16 @@ INTRODUCTION = [
 
 OURS_NOTE = (
     "≤ marks an upper bound, = an exact value. BLEU is the mean over targets of the smoothed BLEU-4 of a text against "
-    "its reference, corpus BLEU the unsmoothed one of all texts together. dist-1 is over the words of all texts "
-    "together, so that it falls as their number grows. Self-BLEU has each candidate against all the others of its "
-    "source; div-4 leaves out sources without a 4-gram. Copying the source and the train target of the nearest train "
+    "its reference. dist-1 is over the words of all texts together, so that it falls as their number grows. Self-BLEU "
+    "has each candidate against all the others of its source; div-4 leaves out sources whose candidates have no "
+    "4-gram. Copying the source and the train target of the nearest train "
     "source are no systems: a score that they reach says little."
+)
+
+MORE_NOTE = (
+    "BLEU of all candidates is the mean without any choice: what the choice gains is the difference to BLEU. Corpus "
+    "BLEU is not smoothed and of all texts together. An empty text scores 0. Where many sources are without a 4-gram, "
+    "div-4 is of the few that have one."
 )
 
 DIFFUSEQ_NOTE = (

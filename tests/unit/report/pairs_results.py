@@ -56,7 +56,7 @@ def scores(name: str) -> dict[str, Any]:
 
 def contrast(one: str, other: str, half: float = 0.005) -> dict[str, Any]:
     def apart(value: float) -> dict[str, float]:
-        return {"value": value, "low": value - half, "high": value + half}
+        return {"value": value, "low": value - half, "high": value + half, "sources": 100}
 
     told: dict[str, Any] = {"one": one, "other": other}
     told |= {key: apart(BLEU[one] - BLEU[other]) for key in ("bleu", "rouge_l")}
@@ -87,6 +87,7 @@ def write_pairs(folder: Path, params: config.Params) -> Path:
     write_json(folder / "metrics" / "metrics.json", kept | {"arms": {}, "contrasts": contrasts, "spread": []})
     names = [*ROWS, "copy", "nearest"]
     answers = {name: f"{name} went to Egypt ." for name in names if name != "copy"}
+    answers["gpt"] = ""
     example = {"source": "And he went unto <b>Egypt</b>.", "reference": "He went to Egypt.", "answers": answers}
     write_json(
         folder / "pairs" / "metrics.json",

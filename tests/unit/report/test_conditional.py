@@ -56,7 +56,9 @@ def test_arms_and_baselines_stand_in_two_tables_one_for_each_way_of_counting(fol
     assert by_name["GPT, autoregressive"]["Nats per target"].startswith("= 70.00")
     assert by_name["Copy of the source"]["Self-BLEU"] == by_name["Copy of the source"]["Nats per target"] == "n/a"
     references = by_name["The references themselves"]
-    assert (references["BLEU"], references["Mean words"]) == ("n/a", "25.50")
+    assert (references["BLEU"], references["dist-1"]) == ("n/a", "0.3000")
+    (more,) = tables(document, "What to read the scores with")
+    assert more.rows[-1][:5] == ["The references themselves", "n/a", "n/a", "25.50", "n/a"]
     assert by_name["DiffuSeq"]["BLEU"].startswith(f"{BLEU['diffuseq']:.4f} [")
     assert not any("BERTScore" in column for column in ours.columns)
     (theirs,) = tables(document, "as DiffuSeq's script counts")
@@ -93,7 +95,8 @@ def test_samples_have_the_source_its_reference_and_every_systems_choice(folder: 
         *(label for label, _, _ in ROWS.values()),
         "Nearest neighbour in train",
     ]
-    assert first.rows[2][1] == "linear went to Egypt ."
+    assert [row[1] for row in first.rows[2:4]] == ["linear went to Egypt .", "spindle went to Egypt ."]
+    assert first.rows[5] == ["GPT, autoregressive", "(empty)"]
     assert second.caption == "Source 1"  # report.num_samples is 2
 
 
@@ -136,7 +139,7 @@ def test_quality_that_is_missing_by_more_than_the_spread_contradicts(folder: Pat
     held = read_json(folder / "pairs" / "metrics.json")
     for row in held["contrasts"]:
         if (row["one"], row["other"]) == ("linear", "diffuseq"):
-            row["bleu"] = {"value": -0.1, "low": -0.12, "high": -0.08}
+            row["bleu"] = {"value": -0.1, "low": -0.12, "high": -0.08, "sources": 100}
     edit(folder / "pairs" / "metrics.json", contrasts=held["contrasts"], spread=[spread_of(0.01)])
     (quality, _, _) = conditional_claims(read(folder))
     assert quality.verdict == Verdict.CONTRADICTED
@@ -144,6 +147,19 @@ def test_quality_that_is_missing_by_more_than_the_spread_contradicts(folder: Pat
     assert quality.parts[0].ours.value == pytest.approx(0.1)
     edit(folder / "pairs" / "metrics.json", spread=[spread_of(0.05)])
     assert conditional_claims(read(folder))[0].parts[0].decision.verdict == Verdict.INCONCLUSIVE
+
+
+def test_a_score_that_most_sources_lack_decides_nothing(folder: Path) -> None:
+    held = read_json(folder / "pairs" / "metrics.json")
+    for row in held["contrasts"]:
+        row.get("div_4", {})["sources"] = 49
+    for each in held["arms"].values():
+        each["without_four_grams"] = 51
+    edit(folder / "pairs" / "metrics.json", contrasts=held["contrasts"], arms=held["arms"], spread=[spread_of(0.001)])
+    parts = conditional_claims(read(folder))[1].parts
+    assert [part.decision.verdict for part in parts] == [Verdict.NOT_RUN, Verdict.REPRODUCED] * 2
+    assert "on half of the sources at least; found 49" in parts[0].decision.reason
+    assert "div-4" not in summary(read(folder))[-1]
 
 
 def test_three_seeds_of_both_decide_by_seeds(folder: Path) -> None:

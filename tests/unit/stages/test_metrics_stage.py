@@ -311,3 +311,24 @@ def test_bad_input_is_one_clear_line_and_nothing_is_written(
     assert len(told) == 1
     assert message in told[0]
     assert not (results / "out").exists()
+
+
+def test_of_pairs_nats_are_compared_and_no_texts_are_scored(results: Path) -> None:
+    """What is generated of pairs has references of its own, which stage pairs knows; samples are not read here."""
+    corpus = "corpus: {source: grammar, grammar: {num_documents: 2, num_words: 9}, valid_share: 0.1, test_share: 0.1}"
+    paths = "{train: corpora/a.jsonl, valid: corpora/b.jsonl, test: corpora/c.jsonl}"
+    params = PARAMS.replace(corpus, f"corpus: {{source: pairs, pairs: {{task: files, paths: {paths}}}}}")
+    params = params.replace("tokenize: {}", "tokenize: {max_length: 24, max_target: 12, target_length: given}")
+    params = params.replace(
+        "num_steps: 4}\nfrontier", "num_steps: 4, pairs: {num_sources: 4, num_candidates: 2}}\nfrontier"
+    )
+    write_text(results / "params.yaml", params)
+    for folder in ("corpus", "sample", "frontier"):
+        shutil.rmtree(results / folder)
+    assert run(results) == 0
+    found = json.loads((results / "out" / "metrics.json").read_text())
+    assert found["arms"] == {}
+    assert found["text_contrasts"] == []
+    assert "real_text" not in found
+    assert found["contrasts"][0]["difference_nats_per_sentence"]["value"] == pytest.approx(2.0)
+    assert found["paired"]["two"]["baseline"] == "one"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from diffusionbert.metrics import seeds
 from diffusionbert.metrics.bertscore import Encoded, bertscore
 from diffusionbert.metrics.pair_contrasts import contrasts, mean, same_sources, spread, told
 from diffusionbert.metrics.pair_signatures import signatures
@@ -81,8 +82,11 @@ def test_differences_are_paired_by_source_and_over_those_that_both_have() -> Non
     one = {"bleu": np.array([0.5, 0.6, 0.7]), "div_4": np.array([1.0, np.nan, 0.5])}
     other = {"bleu": np.array([0.4, 0.5, 0.6]), "div_4": np.array([0.5, 0.5, 0.5]), "self_bleu": np.ones(3)}
     (row,) = contrasts({"one": one, "other": other}, seed=0, resamples=50)
-    assert row["bleu"] == pytest.approx({"value": 0.1, "low": 0.1, "high": 0.1})  # the spread of sources cancels
+    assert row["bleu"] == pytest.approx(
+        {"value": 0.1, "low": 0.1, "high": 0.1, "sources": 3}
+    )  # the spread of sources cancels
     assert row["div_4"]["value"] == pytest.approx(0.25)
+    assert row["div_4"]["sources"] == 2
     assert "self_bleu" not in row
     assert set(row) - {"one", "other"} <= set(SCORES)
     assert mean(one["div_4"]) == 0.75
@@ -97,6 +101,17 @@ def test_seeds_of_a_row_and_of_two_are_told_by_their_means() -> None:
     assert apart is not None
     assert apart["bleu"]["values"] == pytest.approx([-3.0] * 3)
     assert spread("a", "e", groups, systems) is None
+
+
+def test_seeds_of_nats_are_told_without_texts() -> None:
+    columns = {"valid": np.array([1.0, 2.0]), "words": np.array([1.0, 1.0])}
+    nats = dict.fromkeys("abcdef", columns)
+    groups = {"a": {0: "a", 1: "b", 2: "c"}, "d": {0: "d", 1: "e", 2: "f"}}
+    assert "bleu4" not in seeds.told(groups["a"], nats, {})
+    apart = seeds.spread("a", "d", groups, nats, {})
+    assert apart is not None
+    assert "bleu4" not in apart
+    assert apart["difference_nats_per_sentence"]["values"] == [0.0, 0.0, 0.0]
 
 
 def test_every_score_that_is_told_has_a_signature() -> None:

@@ -177,6 +177,22 @@ rule metrics:
         stage("metrics")
 
 
+rule pairs:
+    input:
+        dag.inputs("pairs"),
+    output:
+        dag.outputs("pairs"),
+    log:
+        "logs/pairs.log",
+    threads: dag.threads
+    resources:
+        gpu=1,
+    message:
+        "pairs"
+    shell:
+        stage("pairs")
+
+
 rule generative:
     input:
         dag.inputs("generative"),

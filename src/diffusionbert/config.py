@@ -395,6 +395,14 @@ class Generative(Section):
     batch_size: Positive = 32
 
 
+class PairScores(Section):
+    """How generated targets of a corpus of pairs are scored; of any other corpus nothing is."""
+
+    as_released: bool = False  # the choice among candidates counts each against itself, as the release's
+    bertscore: Name | None = None  # a backbone with weights, under which BERTScore is taken; null: none is
+    bertscore_layer: Count | None = None  # null: its last
+
+
 class Speed(Section):
     arms: Annotated[list[Name], Field(min_length=1)] | None = None  # null: every arm
     num_steps: Annotated[list[Positive], Field(min_length=1)]
@@ -469,6 +477,7 @@ class Params(Section):
     frontier: Frontier
     metrics: Metrics
     generative: Generative = Generative()
+    pairs: PairScores = PairScores()
     speed: Speed
     audit: Audit
     report: Report
@@ -486,9 +495,10 @@ class Params(Section):
             known(f"arms.{name}.replicate_of", arm.replicate_of, "arms", self.arms)
             if arm.baseline == name:
                 raise ValueError(f"arms.{name}.baseline is the arm itself; expected another arm or none")
-            if name == "real_text":
-                raise ValueError("arms.real_text: the name is taken by the real text that samples are scored beside")
+            if name in (taken := {"real_text": "the real text", "copy": "the sources", "nearest": "train targets"}):
+                raise ValueError(f"arms.{name}: the name is taken by {taken[name]} that samples are scored beside")
         known("generative.arm", self.generative.arm, "arms", self.arms)
+        known("pairs.bertscore", self.pairs.bertscore, "backbones", self.backbones)
         for key, names in (("frontier.arms", self.frontier.arms), ("speed.arms", self.speed.arms or [])):
             for number, each in enumerate(names):
                 known(f"{key}[{number}]", each, "arms", self.arms)

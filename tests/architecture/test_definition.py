@@ -55,7 +55,7 @@ def test_every_stage_runs_its_own_module(family: str) -> None:
 
 def test_every_stage_module_is_a_stage() -> None:
     modules = {path.stem for path in (ROOT / "src/diffusionbert/stages").glob("*.py")}
-    assert modules - {"__init__", "shell", "compute", "inputs", "processes", "estimate"} == set(FAMILIES)
+    assert modules - {"__init__", "shell", "compute", "inputs", "processes", "estimate", "canvases"} == set(FAMILIES)
 
 
 def instances(family: str, params: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

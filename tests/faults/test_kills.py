@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(2400)]
 
 FAMILIES = (  # in the order in which the DAG comes to them
     *("corpus", "tokenize", "information", "spindle", "audit", "train", "evaluate", "sample", "frontier"),
-    *("generative", "speed", "metrics", "report"),
+    *("pairs", "generative", "speed", "metrics", "report"),
 )
 KILLS = 20
 ANYWHERE = "anywhere"

@@ -20,11 +20,11 @@ pytestmark = [pytest.mark.engines, pytest.mark.timeout(900)]
 
 EVERY_STAGE = {
     *("corpus", "tokenize@bert", "information@bert", "spindle@bert"),
-    *("metrics", "generative", "speed", "audit", "report"),
+    *("metrics", "pairs", "generative", "speed", "audit", "report"),
     *(f"{stage}@{arm}" for stage in ("train", "evaluate", "sample") for arm in ("linear", "spindle")),
     "frontier@linear",
 }
-OVER_ALL_ARMS = {"metrics", "generative", "speed", "report"}
+OVER_ALL_ARMS = {"metrics", "pairs", "generative", "speed", "report"}
 ARM = {"train@linear", "evaluate@linear", "sample@linear", "frontier@linear"}
 EVALUATION = "results/engines/evaluate/linear/metrics.json"
 

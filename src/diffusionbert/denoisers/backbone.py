@@ -32,7 +32,7 @@ def load(place: str | Path, *, pretrained: bool, kind: Kind = "masked", identity
     import transformers
 
     transformers.logging.set_verbosity_error()
-    _no_bars(transformers)
+    no_bars(transformers)
     try:
         config = transformers.AutoConfig.from_pretrained(place)
         _check_kind(config, kind)
@@ -85,7 +85,7 @@ def fresh(config: dict[str, Any], vocab_size: int, *, kind: Kind = "masked") -> 
     import transformers
 
     transformers.logging.set_verbosity_error()  # GPT-2's own start and end ids lie outside most vocabularies
-    _no_bars(transformers)
+    no_bars(transformers)
     described = shape({**config, "vocab_size": vocab_size}, kind)
     try:
         return getattr(transformers, CLASSES[kind]).from_config(described)
@@ -135,7 +135,7 @@ def _check_kind(config: Any, kind: Kind) -> None:
         raise ValueError(f"type '{config.model_type}' with is_decoder: false sees what stands behind, too")
 
 
-def _no_bars(transformers: Any) -> None:
+def no_bars(transformers: Any) -> None:
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     transformers.utils.logging.disable_progress_bar()

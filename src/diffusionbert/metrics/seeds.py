@@ -13,6 +13,7 @@ from diffusionbert.metrics.scores import PerSample
 
 Group = Mapping[int, str]  # seed -> the arm that was trained under it
 FEWEST = 3  # seeds of a spread
+TEXT_SCORES = ("bleu4", "self_bleu4")  # absent where no texts were scored
 
 
 def over_seeds(values: Sequence[float]) -> dict[str, Any]:
@@ -40,8 +41,11 @@ def told(group: Group, nats: Mapping[str, Columns], scores: Mapping[str, PerSamp
         "seeds": list(group),
         "own_figure": own,
         **by_figure[own],
-        "bleu4": over_seeds([float(scores[name].bleu4.mean()) for name in names]),
-        "self_bleu4": over_seeds([float(scores[name].self_bleu4.mean()) for name in names]),
+        **{
+            score: over_seeds([float(getattr(scores[name], score).mean()) for name in names])
+            for score in TEXT_SCORES
+            if scores
+        },
         "figures": by_figure,
     }
 
@@ -70,8 +74,13 @@ def spread(
         "other": other,
         "seeds": seeds,
         **by_figure[0],
-        "bleu4": over_seeds([float(scores[a].bleu4.mean() - scores[b].bleu4.mean()) for a, b in pairs]),
-        "self_bleu4": over_seeds([float(scores[a].self_bleu4.mean() - scores[b].self_bleu4.mean()) for a, b in pairs]),
+        **{
+            score: over_seeds(
+                [float(getattr(scores[a], score).mean() - getattr(scores[b], score).mean()) for a, b in pairs]
+            )
+            for score in TEXT_SCORES
+            if scores
+        },
         "figures": by_figure[1:],
     }
 

@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 
 from diffusionbert.report import claim_prose as prose
+from diffusionbert.report import conditional_claims, conditional_prose
 from diffusionbert.report.claims import Claim, claims
+from diffusionbert.report.conditional import NAMES
 from diffusionbert.report.document import NOT_RUN, Block, Bullets, Document, Section, Table, Text
 from diffusionbert.report.evidence import Part, spread
 from diffusionbert.report.formats import number
@@ -14,18 +16,19 @@ from diffusionbert.report.results import Results
 from diffusionbert.report.verdicts import Effect, Verdict
 
 ELSEWHERE = "on the page of timings"
+NO_SPREAD = "No pair of arms of this profile was trained under 3 seeds, so that no spread over seeds is known here."
 
 
 def page(results: Results) -> Document:
     """claims.html and claims.md: byte for byte the same for the same results."""
-    made = claims(results)
+    made = of(results)
     title = f"{results.params.report.title}: the paper's claims"
     sections = [
         Section("verdicts", "Verdicts", [verdicts(made)]),
         Section("evidence", "What decided", evidence(made)),
         Section("rules", "The rules", rules(results)),
     ]
-    summary = [f"Profile `{results.params.profile}`. {tally(made)}", prose.CLAIMS]
+    summary = [f"Profile `{results.params.profile}`. {tally(made)}", _opening(results)]
     return Document(
         title, summary, sections, [("report", "The report"), ("timings", "Timings and the claims on speed")]
     )
@@ -33,8 +36,17 @@ def page(results: Results) -> Document:
 
 def short(results: Results) -> list[Block]:
     """The section of the report: verdicts alone; what decided them has its own page."""
-    made = claims(results)
-    return [Text(f"{prose.CLAIMS} {tally(made)} What decided each is on the page of claims."), verdicts(made)]
+    made = of(results)
+    return [Text(f"{_opening(results)} {tally(made)} What decided each is on the page of claims."), verdicts(made)]
+
+
+def of(results: Results) -> list[Claim]:
+    """The claims that results of their kind of corpus can decide."""
+    return conditional_claims.conditional_claims(results) if results.is_conditional else claims(results)
+
+
+def _opening(results: Results) -> str:
+    return conditional_prose.CLAIMS if results.is_conditional else prose.CLAIMS
 
 
 def tally(made: Sequence[Claim]) -> str:
@@ -88,7 +100,17 @@ def _signed(value: float) -> str:
 
 def rules(results: Results) -> list[Block]:
     """The rules in words, and the spread that the page was decided with."""
+    if results.is_conditional:
+        return [Bullets([*conditional_prose.RULES, _spread_of_pairs(results)])]
     return [Bullets([*prose.RULES, _spread(results)])]
+
+
+def _spread_of_pairs(results: Results) -> str:
+    found = {name: conditional_claims.spread(results, key) for key, name in NAMES.items()}
+    told = [f"{number(value)} {name}" for name, value in found.items() if value is not None]
+    if not told:
+        return NO_SPREAD
+    return f"The spread over seeds in this profile: {', '.join(told)}."
 
 
 def _spread(results: Results) -> str:
@@ -96,7 +118,7 @@ def _spread(results: Results) -> str:
     ratio, bleu = spread(results, "perplexity_per_word_ratio"), spread(results, "bleu4")
     nats = spread(results, "difference_nats_per_sentence")
     if ratio is None or bleu is None or nats is None:
-        return "No pair of arms of this profile was trained under 3 seeds, so that no spread over seeds is known here."
+        return NO_SPREAD
     labels = {arm.name: arm.label for arm in results.arms}
     named = "; ".join(f"“{labels[pair['one']]}” against “{labels[pair['other']]}”" for pair in pairs)
     return (

@@ -1,4 +1,4 @@
-"""Results of the `gpu` profile, made on another machine, as a section of their own beside this profile's.
+"""Results of the profiles `gpu`, made on another machine, and `pairs`, in sections of their own beside this profile's.
 
 Levels, budgets and corpora differ, so that no table ever holds both.
 """
@@ -7,25 +7,43 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from diffusionbert.report import claim_page, findings, table_2, tables
-from diffusionbert.report.claims import claims
+from diffusionbert.report import claim_page, conditional, findings, table_2, tables
 from diffusionbert.report.document import Block, Bullets, Section, Text
 from diffusionbert.report.results import Results
 
 PROFILE = "gpu"
+PAIRS = "pairs"
 
 
 def sections(results: Results) -> list[Section]:
     """None where there are no such results."""
-    held = results.beside
-    if held is None:
-        return []
-    return [Section("gpu", f"The same on a GPU: profile {held.params.profile}", _blocks(held))]
+    found = []
+    if (held := results.pairs_beside) is not None:
+        title = f"Conditional generation: profile {held.params.profile}"
+        found.append(Section("conditional", title, _of_pairs(held)))
+    if (held := results.beside) is not None:
+        found.append(Section("gpu", f"The same on a GPU: profile {held.params.profile}", _blocks(held)))
+    return found
+
+
+def _of_pairs(held: Results) -> list[Block]:
+    made = claim_page.of(held)
+    profile = held.params.profile
+    return [
+        Text(
+            f"From a run of its own, under other settings and on other text: `results/{profile}` has the whole of it."
+        ),
+        Bullets(findings.summary(held)),
+        *conditional.blocks(held),
+        Text(claim_page.tally(made)),
+        replace(claim_page.verdicts(made), caption=f"Every claim on conditional generation, profile {profile}"),
+        *conditional.samples(held),
+    ]
 
 
 def _blocks(held: Results) -> list[Block]:
     places = sorted({arm.group for arm in held.arms if arm.group})
-    made = claims(held)
+    made = claim_page.of(held)
     opening = (
         f"Trained and scored elsewhere ({'; '.join(places) or 'nothing was run'}), under other settings: "
         f"`results/{held.params.profile}` has the whole of it. Its numbers stand in tables of their own."

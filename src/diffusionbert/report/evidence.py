@@ -135,7 +135,7 @@ def spread(results: Results, statistic: str, figure: str | None = None) -> float
     """
     pairs = [pair for pair in (results.metrics or {}).get("spread", []) if len(pair["seeds"]) >= SEEDS]
     under = [next((each for each in pair["figures"] if each["figure_one"] == figure), pair) for pair in pairs]
-    held = [each[statistic]["values"] for each in under]
+    held = [each[statistic]["values"] for each in under if statistic in each]
     if statistic.endswith("ratio"):
         held = [[math.log(value) for value in values] for values in held]
     return max((max(values) - min(values) for values in held), default=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from diffusionbert.report import conditional
 from diffusionbert.report.document import NOT_APPLICABLE
 from diffusionbert.report.formats import interval, number
 from diffusionbert.report.paper import CORPUS, published_ratio
@@ -16,7 +17,8 @@ AS_PUBLISHED = "released_against_valid"  # a figure of stage metrics: the compar
 
 def summary(results: Results) -> list[str]:
     """Five lines: what was run, on what, how it was scored, the schedule's effect, what else moved most."""
-    return [_run(results), _scored(results), _schedule(results), _pretraining(results), _text(results)]
+    last = conditional.finding(results) if results.is_conditional else _text(results)
+    return [_run(results), _scored(results), _schedule(results), _pretraining(results), last]
 
 
 def _run(results: Results) -> str:
@@ -25,13 +27,18 @@ def _run(results: Results) -> str:
     where = "no corpus yet"
     if corpus is not None:
         sentences, words = number(corpus["sentences"]["train"]), number(corpus["words"]["train"])
-        where = f"{sentences} training sentences ({words} words) of {_source(results)}"
+        what, unit = _units(results)
+        where = f"{sentences} training {what} ({words} {unit}) of {_source(results)}"
     if not trained:
         return f"Profile `{results.params.profile}`: none of {len(results.arms)} arms is trained yet; {where}."
     budget = sorted({(arm.train["steps"], arm.train["tokens_seen"]) for arm in trained if arm.train})
     sizes = " or ".join(f"{number(each[0])} steps ({number(each[1])} tokens)" for each in budget)
     arms = f"{len(trained)} of {len(results.arms)} arms"
     return f"Profile `{results.params.profile}`: {arms} trained for {sizes} on {where}."
+
+
+def _units(results: Results) -> tuple[str, str]:
+    return ("pairs", "words of targets") if results.is_conditional else ("sentences", "words")
 
 
 def _source(results: Results) -> str:
@@ -46,12 +53,13 @@ def _scored(results: Results) -> str:
     for arm in scored:
         held = arm.evaluate or {}
         how.setdefault((held["sentences"], held["words"]), set()).add(steps(held))
+    what, unit = _units(results)
     sizes = " and ".join(
-        f"{number(sentences)} test sentences ({number(words)} words{_comma(told)})"
+        f"{number(sentences)} test {what} ({number(words)} {unit}{_comma(told)})"
         for (sentences, words), told in sorted(how.items())
     )
     groups = " and ".join(sorted({arm.group for arm in scored if arm.group}))
-    intervals = "intervals are 95 % over sentences, not over seeds"
+    intervals = f"intervals are 95 % over {what}, not over seeds"
     return f"{len(scored)} arms scored on {sizes}, on {groups}; {intervals}."
 
 
@@ -70,7 +78,8 @@ def _schedule(results: Results) -> str:
     if AS_PUBLISHED in figures:
         parts.append(f"released over the linear arm's valid, as the paper's table, {_told(figures[AS_PUBLISHED])}")
     published = published_ratio(arm.design, baseline.design)
-    beside = "" if published is None else f" The paper's own ratio on {CORPUS} is {number(published)}."
+    told = published is not None and not results.is_conditional
+    beside = f" The paper's own ratio on {CORPUS} is {number(published)}." if told else ""
     over = f"perplexity per word, “{arm.label}” over “{baseline.label}”"
     return f"**Spindle against linear**, {over}: {'; '.join(parts)}.{beside}"
 

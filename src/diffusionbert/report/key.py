@@ -27,6 +27,8 @@ def lock_key(lock: Path, params: Params) -> str:
     wanted += [f"{stage}@{name}" for stage in PER_TOKENIZER for name in params.tokenizers]
     wanted += [f"{stage}@{name}" for stage in PER_ARM for name in params.arms]
     wanted += [f"frontier@{name}" for name in params.frontier.arms]
+    if params.corpus.source == "pairs":  # of any other corpus it scores nothing
+        wanted.append("pairs")
     prefix = f"results/{params.profile}/"
     found = {name: outs for name in sorted(wanted) if (outs := _outputs(stages.get(name), prefix))}
     if not found:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from diffusionbert.config import Params, load
 from diffusionbert.files import write_text
-from diffusionbert.report import claim_page
+from diffusionbert.report import claim_page, conditional
 from diffusionbert.report.claims import claims
 from diffusionbert.report.document import NOT_APPLICABLE, NOT_RUN, Table
+from diffusionbert.report.elsewhere import PAIRS
 from diffusionbert.report.evidence import rows
 from diffusionbert.report.findings import summary
 from diffusionbert.report.formats import interval, perplexity
@@ -37,7 +38,21 @@ def block(folder: Path, params: Params) -> str:
     results = read_results(folder, params, LOCK)
     lines = "\n".join(f"- {line}" for line in summary(results))
     claimed = _claimed(read_profile(folder.parent / MOST_ROWS, LOCK) or results)
-    return f"{lines}\n\n{render_table(_table(results))}\n\n{_note()}\n\n{claimed}"
+    pairs = _conditional(read_profile(folder.parent / PAIRS, LOCK))
+    return "\n\n".join([lines, render_table(_table(results)), _note(), claimed, *pairs])
+
+
+def _conditional(results: Results | None) -> list[str]:
+    """What stands of the profile `pairs`, where it was run."""
+    if results is None or not (results.pairs or {}).get("arms"):
+        return []
+    made, profile = claim_page.of(results), results.params.profile
+    told = (
+        f"{conditional.finding(results)} Of profile `{profile}`, scored as "
+        f"[docs/conditional.md](docs/conditional.md) says. {claim_page.tally(made)} "
+        f"All of it, and DiffuSeq's published tables beside it: `results/{profile}/report.html`."
+    )
+    return [told, render_table(conditional.brief(results)), render_table(claim_page.verdicts(made))]
 
 
 def _claimed(results: Results) -> str:

@@ -98,6 +98,13 @@ class Results:
     generative: Values | None
     key: str
     beside: Results | None = None  # another profile's results, shown in a section of their own
+    pairs: Values | None = None  # of a corpus of pairs: the scores of what was generated
+    pairs_beside: Results | None = None  # those of the profile `pairs`, in a section of their own
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether the corpus has pairs, so that targets of given sources are scored and generated."""
+        return self.params.corpus.source == "pairs"
 
     def arm(self, name: str | None) -> ArmResults | None:
         return next((arm for arm in self.arms if arm.name == name), None)
@@ -109,7 +116,9 @@ def read_profile(folder: Path, lock: Path) -> Results | None:
     return read_results(folder, load(settings), lock) if settings.exists() else None
 
 
-def read_results(folder: Path, params: Params, lock: Path, beside: Results | None = None) -> Results:
+def read_results(
+    folder: Path, params: Params, lock: Path, beside: Results | None = None, pairs_beside: Results | None = None
+) -> Results:
     """Reads what is under results/<profile>/; `lock` is the dvc.lock that made it.
 
     Raises ValueError naming the file when one is damaged or holds a number that is not finite.
@@ -130,6 +139,8 @@ def read_results(folder: Path, params: Params, lock: Path, beside: Results | Non
         generative=_json(folder / "generative" / "metrics.json"),
         key=lock_key(lock, params),
         beside=beside,
+        pairs=_json(folder / "pairs" / "metrics.json"),
+        pairs_beside=pairs_beside,
     )
 
 

@@ -9,6 +9,8 @@ from diffusionbert.config import Params
 from diffusionbert.report import (
     audit,
     claim_page,
+    conditional,
+    conditional_prose,
     corpus_section,
     elsewhere,
     findings,
@@ -33,7 +35,17 @@ from diffusionbert.report.results import Results
 
 def report(results: Results) -> Document:
     """report.html and report.md: byte for byte the same for the same results."""
-    sections = [
+    title = results.params.report.title
+    return Document(
+        title,
+        findings.summary(results),
+        _of_pairs(results) if results.is_conditional else _of_text(results),
+        [("claims", "The claims, with what decided each"), ("timings", "Timings and hardware")],
+    )
+
+
+def _of_text(results: Results) -> list[Section]:
+    return [
         Section("claims", "The paper's claims", claim_page.short(results)),
         Section("table-2", "Table 2: perplexity, BLEU, Self-BLEU", _table_2(results)),
         Section("protocols", "Three protocols, one of them a bound", _protocols(results)),
@@ -52,13 +64,26 @@ def report(results: Results) -> Document:
         *elsewhere.sections(results),
         Section("settings", "Settings and key", _settings(results)),
     ]
-    title = results.params.report.title
-    return Document(
-        title,
-        findings.summary(results),
-        sections,
-        [("claims", "The claims, with what decided each"), ("timings", "Timings and hardware")],
-    )
+
+
+def _of_pairs(results: Results) -> list[Section]:
+    """Of a corpus of pairs: what is generated has a reference of its own; the paper's tables are of another task."""
+    return [
+        Section("claims", "The claims on conditional generation", claim_page.short(results)),
+        Section("conditional", "Conditional generation", conditional.blocks(results)),
+        Section("samples", "Samples", conditional.samples(results)),
+        Section(
+            "protocols",
+            "Three protocols, one of them a bound",
+            [Text(conditional_prose.SENTENCE), *_protocols(results)],
+        ),
+        Section("order", "The order question", _order(results)),
+        Section("paired", "Against the baselines", _paired(results)),
+        Section("curves", "Training and validation", training_section.curves(results)),
+        Section("trajectory", "Trajectories", text_section.trajectories(results)),
+        Section("corpus", "Corpus, information and spindle", corpus_section.blocks(results)),
+        Section("settings", "Settings and key", _settings(results)),
+    ]
 
 
 def _table_2(results: Results) -> list[Block]:

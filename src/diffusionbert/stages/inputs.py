@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from diffusionbert.config import Metrics
+from diffusionbert.config import Metrics, Params
 from diffusionbert.metrics.races import Curve
 from diffusionbert.metrics.scores import Texts
 from diffusionbert.tables import read_table
@@ -80,11 +80,56 @@ def sample_rows(path: Path, keys: Sequence[str]) -> list[dict[str, Any]]:
         raise ValueError(f"{path}: {error!r}; expected one JSON object a line with the key{plural} {told}") from None
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """One arm's answers to the sources of a corpus of pairs, as many for each; all by source."""
+
+    sources: list[str]
+    references: list[str]
+    texts: list[list[str]]
+
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        return list(zip(self.sources, self.references, strict=True))
+
+
+def read_candidates(path: Path, mask_is_told: bool = False) -> Candidates:
+    """An arm's candidates; raises ValueError naming the file when it is missing or damaged.
+
+    And when sources have different numbers of candidates, or a text has a [MASK] left, unless `mask_is_told`.
+    """
+    rows = sample_rows(path, ("source", "target", "candidates"))
+    if not rows:
+        raise ValueError(f"{path}: no rows; expected one for every source")
+    for number, row in enumerate(rows, start=1):
+        texts = row["candidates"]
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"{path}: line {number}: candidates are {texts!r:.80}; expected a list of texts")
+        if len(texts) != len(rows[0]["candidates"]) or not texts:
+            expected = f"{len(rows[0]['candidates'])} as on line 1" if rows[0]["candidates"] else "one at least"
+            raise ValueError(f"{path}: line {number} has {len(texts)} candidates; expected {expected}")
+        for key in ("source", "target"):
+            if not isinstance(row[key], str):
+                raise ValueError(f"{path}: line {number}: {key} is {row[key]!r:.80}; expected a text")
+        if not mask_is_told and any(mask in text for mask in MASKS for text in texts):
+            raise ValueError(f"{path}: line {number} has a {MASKS[0]} left; expected none, as the sampler fills all")
+    return Candidates(*([row[key] for row in rows] for key in ("source", "target", "candidates")))
+
+
 def refuse_masks(path: Path, texts: Sequence[str]) -> None:
     """Raises ValueError naming file and line of a text with a [MASK] left."""
     for number, text in enumerate(texts, start=1):
         if any(mask in text for mask in MASKS):
             raise ValueError(f"{path}: line {number} has a {MASKS[0]} left; expected none, as the sampler fills all")
+
+
+def groups_of(params: Params) -> dict[str, dict[int, str]]:
+    """Arm -> seed -> the arm trained under it: itself, and its replicates."""
+    groups = {name: {arm.seed: name} for name, arm in params.arms.items() if arm.replicate_of is None}
+    for name, arm in params.arms.items():
+        if arm.replicate_of is not None:
+            groups[arm.replicate_of][arm.seed] = name
+    return groups
 
 
 def read_curve(path: Path) -> Curve:

@@ -31,6 +31,7 @@ from diffusionbert.progress import track
 from diffusionbert.stages import shell
 from diffusionbert.stages.inputs import (
     NOT_FIGURES,
+    groups_of,
     read_curve,
     read_frontier,
     read_nats,
@@ -48,11 +49,26 @@ AS_PUBLISHED = "released_against_valid"
 
 
 def body(context: shell.Context) -> None:
-    params, paths, settings = context.params, context.paths, context.params.metrics
+    params, paths = context.params, context.paths
+    nats = {arm: read_nats(paths["evaluate"] / arm / "sentences.parquet") for arm in params.arms}
+    # what is generated of pairs has a reference of its own: stage pairs scores it
+    told, scores = ({"arms": {}}, {}) if params.corpus.source == "pairs" else texts(params, paths)
+    result = told | {
+        "paired": paired_figures(params, nats),
+        "orders": order_effects(params, nats),
+        "races": races(params, paths["train"]),
+        **over_rows(params, nats, scores),
+    }
+    write_json(paths["out"] / "metrics.json", result)
+    context.journal.metrics(flat(result["arms"]))
+
+
+def texts(params: Params, paths: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, PerSample]]:
+    """The scores of samples, frontiers and real text as they are told, and those of every sample."""
+    settings = params.metrics
     mask_is_told = params.sample.sampler == "released"  # the release's may leave [MASK]; it is counted then
     texts = {arm: read_samples(paths["sample"] / arm / "samples.jsonl", mask_is_told) for arm in params.arms}
     frontier = {arm: read_frontier(paths["frontier"] / arm / "samples.jsonl") for arm in params.frontier.arms}
-    nats = {arm: read_nats(paths["evaluate"] / arm / "sentences.parquet") for arm in params.arms}
     references = references_of(read_split(paths["corpus"] / "text", "test"), settings)
     real = read_split(paths["corpus"] / "text", "valid")
     samples = Group.of(texts, real, settings.seed)
@@ -70,18 +86,13 @@ def body(context: shell.Context) -> None:
         "arms": {arm: told[arm] for arm in params.arms},
         "real_text": ceiling,
         "references": len(references),
-        "paired": paired_figures(params, nats),
-        "orders": order_effects(params, nats),
         "frontier": {
             arm: [point.setting | told[f"frontier/{arm}/{point.number}"] for point in each]
             for arm, each in frontier.items()
         },
         "frontier_real_text": told[f"frontier/{REAL_TEXT}"],
-        "races": races(params, paths["train"]),
-        **over_rows(params, nats, scores),
     }
-    write_json(paths["out"] / "metrics.json", result)
-    context.journal.metrics(flat(result["arms"]))
+    return result, scores
 
 
 @dataclass(frozen=True)
@@ -107,7 +118,9 @@ def over_rows(
     settings, groups = params.metrics, groups_of(params)
     return {
         "contrasts": contrasts({name: nats[name] for name in groups}, settings.seed, settings.bootstrap),
-        "text_contrasts": text_contrasts({name: scores[name] for name in groups}, settings.seed, settings.bootstrap),
+        "text_contrasts": text_contrasts(
+            {name: scores[name] for name in groups if name in scores}, settings.seed, settings.bootstrap
+        ),
         "seeds": {name: seeds.told(group, nats, scores) for name, group in groups.items() if len(group) > 1},
         "spread": spreads(params, groups, nats, scores),
     }
@@ -145,15 +158,6 @@ def twins(params: Params) -> list[tuple[str, str]]:
         and twin.settings == arm.settings | {"init": "random"}
         and all(getattr(arm, key) == getattr(twin, key) for key in alike)
     ]
-
-
-def groups_of(params: Params) -> dict[str, dict[int, str]]:
-    """Arm -> seed -> the arm trained under it: itself, and its replicates."""
-    groups = {name: {arm.seed: name} for name, arm in params.arms.items() if arm.replicate_of is None}
-    for name, arm in params.arms.items():
-        if arm.replicate_of is not None:
-            groups[arm.replicate_of][arm.seed] = name
-    return groups
 
 
 def spreads(

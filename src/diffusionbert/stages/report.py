@@ -11,7 +11,7 @@ from diffusionbert.config import Params
 from diffusionbert.files import write_text
 from diffusionbert.report import claim_page
 from diffusionbert.report.document import Document
-from diffusionbert.report.elsewhere import PROFILE
+from diffusionbert.report.elsewhere import PAIRS, PROFILE
 from diffusionbert.report.html import render_html
 from diffusionbert.report.markdown import render_markdown
 from diffusionbert.report.results import SETTINGS, Results, read_profile, read_results
@@ -24,7 +24,7 @@ LOCK = Path("dvc.lock")
 
 def body(context: shell.Context) -> None:
     folder = context.paths["results"]
-    results = read_results(folder, context.params, LOCK, read_beside(folder))
+    results = read_results(folder, context.params, LOCK, read_beside(folder), read_beside(folder, PAIRS))
     pages = {
         "report": report(results),
         "claims": claim_page.page(results),
@@ -36,9 +36,9 @@ def body(context: shell.Context) -> None:
     write_text(folder / SETTINGS, as_yaml(context.params))
 
 
-def read_beside(folder: Path) -> Results | None:
-    """The results of profile `gpu`, which another machine made, where they lie beside `folder` and it is not they."""
-    beside = folder.parent / PROFILE
+def read_beside(folder: Path, profile: str = PROFILE) -> Results | None:
+    """The results of profile `gpu`, which another machine made, or of another, where they lie beside `folder`."""
+    beside = folder.parent / profile
     return None if beside.resolve() == folder.resolve() else read_profile(beside, LOCK)
 
 

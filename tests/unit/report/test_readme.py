@@ -2,6 +2,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from pairs_results import pair_params, write_pairs
 
 from diffusionbert.config import Params, load
 from diffusionbert.files import write_text
@@ -33,6 +34,22 @@ def test_claims_are_those_of_the_profile_that_trains_every_row(
     shutil.copytree(results_folder, table)
     write_text(table / "params.yaml", as_yaml(params.model_copy(update={"profile": "table"})))
     assert "`results/table/claims.md`" in block(default, params)
+
+
+def test_conditional_generation_joins_the_block_where_it_was_run(
+    tmp_path: Path, results_folder: Path, params: Params
+) -> None:
+    default = tmp_path / "results" / "default"
+    shutil.copytree(results_folder, default)
+    assert "Conditional generation" not in block(default, params)
+    pairs = write_pairs(default.parent / "pairs", pair_params())
+    write_text(pairs / "params.yaml", as_yaml(pair_params()))
+    text = block(default, params)
+    assert "**Conditional generation**: the highest BLEU is that of “GPT, autoregressive”" in text
+    assert "| Copy of the source | n/a | 0.4000 " in text
+    assert "comparable to DiffuSeq" in text
+    (pairs / "pairs" / "metrics.json").unlink()
+    assert "Conditional generation" not in block(default, params)
 
 
 def test_only_what_is_between_the_markers_changes() -> None:

@@ -1,0 +1,171 @@
+"""The claims on conditional generation: comparable to DiffuSeq, more diverse than left to right, and the spindle."""
+
+from __future__ import annotations
+
+from diffusionbert.report.claims import Claim
+from diffusionbert.report.conditional import NAMES
+from diffusionbert.report.evidence import (
+    MissingError,
+    Part,
+    decide_perplexity,
+    not_run,
+    perplexity,
+    rows,
+    same_group,
+)
+from diffusionbert.report.paper_pairs import QQP, published
+from diffusionbert.report.results import ArmResults, Results
+from diffusionbert.report.verdicts import (
+    SEEDS,
+    Decision,
+    Effect,
+    Verdict,
+    difference,
+    from_one_seed,
+    from_seeds,
+    over_seeds,
+)
+
+NOT_PRINTED = "in its abstract; its tables were not at hand"
+NEVER_COMBINED = "not tried in the release"
+
+
+def conditional_claims(results: Results) -> list[Claim]:
+    return [_quality(results), _diversity(results), _spindle(results)]
+
+
+def _ours(results: Results, schedule: str | None = None) -> list[ArmResults]:
+    """The DiffusionBERT arms, of one schedule or of any."""
+    designs = [(arm, arm.design) for arm in rows(results)]
+    return [
+        arm
+        for arm, design in designs
+        if (design.system, design.init) == ("absorbing", "pretrained") and schedule in (None, design.schedule)
+    ]
+
+
+def _of_system(results: Results, system: str) -> ArmResults | None:
+    return next((arm for arm in rows(results) if arm.design.system == system), None)
+
+
+def _quality(results: Results) -> Claim:
+    says = "The quality of DiffusionBERT is comparable to DiffuSeq's"
+    theirs = _of_system(results, "diffusion_lm")
+    rouge = [published(QQP, name).rouge_l for name in ("DiffusionBERT, 10 candidates", "DiffuSeq")]
+    told = {"bleu": NOT_PRINTED, "rouge_l": f"QQP: {rouge[0]:.3f} against {rouge[1]:.3f}"}
+    parts = [_comparable(results, arm, theirs, score, told[score]) for arm in _ours(results) for score in told]
+    parts = parts or [not_run("DiffusionBERT against DiffuSeq", told["rouge_l"], "such arms", is_ratio=False)]
+    return Claim("conditional_quality", says, parts)
+
+
+def _comparable(results: Results, arm: ArmResults, other: ArmResults | None, score: str, told: str) -> Part:
+    """What is missing to DiffuSeq's score must lie within the spread over seeds."""
+    if other is None:
+        return not_run(f"“{arm.label}” against DiffuSeq", told, "an arm of DiffuSeq", is_ratio=False)
+    compared = f"“{other.label}” minus “{arm.label}”, {NAMES[score]}: what is missing"
+    try:
+        missing = effect(results, other, arm, score)
+    except MissingError as error:
+        return not_run(compared, told, str(error), is_ratio=False)
+    values = _seedwise(results, other, arm, score)
+    if len(values) >= SEEDS:
+        missing = over_seeds(values, missing)
+    return Part(compared, told, missing, False, _within(missing, spread(results, score)))
+
+
+def _within(missing: Effect, noise: float | None) -> Decision:
+    if noise is None:
+        return Decision(Verdict.INCONCLUSIVE, "no spread over seeds was measured, which says what comparable is")
+    if missing.high <= noise:
+        return Decision(Verdict.REPRODUCED, f"what is missing is within the spread over seeds ({noise:.3g})")
+    if missing.low > noise:
+        return Decision(Verdict.CONTRADICTED, f"what is missing exceeds the spread over seeds ({noise:.3g})")
+    return Decision(Verdict.INCONCLUSIVE, f"its interval holds the spread over seeds ({noise:.3g})")
+
+
+def _diversity(results: Results) -> Claim:
+    says = "DiffusionBERT's candidates are more diverse than those of an autoregressive model of equal size"
+    other = _of_system(results, "autoregressive")
+    if other is None or not _ours(results):
+        missing = "an autoregressive arm and one of DiffusionBERT"
+        parts = [not_run("DiffusionBERT against left to right", NOT_PRINTED, missing, is_ratio=False)]
+    else:
+        parts = [
+            _directed(results, arm, other, score, claimed, NOT_PRINTED)
+            for arm in _ours(results)
+            for score, claimed in (("div_4", 1), ("self_bleu", -1))
+        ]
+    note = (
+        "Diversity alone is no merit: texts at random have most of it, and empty ones have a Self-BLEU of 0. It is to "
+        "be read beside BLEU and the lengths."
+    )
+    return Claim("conditional_diversity", says, parts, note)
+
+
+def _spindle(results: Results) -> Claim:
+    says = "The spindle schedule helps conditional generation too (a question of ours: the release never combined them)"
+    spindles, linears = _ours(results, "spindle"), _ours(results, "linear")
+    pairs = [(one, other) for one in spindles for other in linears if one.arm.baseline == other.name]
+    if not pairs:
+        missing = "a spindle arm of DiffusionBERT with its linear twin as baseline"
+        return Claim("conditional_spindle", says, [not_run("spindle over linear", NEVER_COMBINED, missing)])
+    parts = []
+    for one, other in pairs:
+        parts.append(_nats(results, one, other))
+        parts += [_directed(results, one, other, score, 1, NEVER_COMBINED) for score in ("bleu", "rouge_l")]
+    return Claim("conditional_spindle", says, parts)
+
+
+def _nats(results: Results, one: ArmResults, other: ArmResults) -> Part:
+    compared = f"“{one.label}” over “{other.label}”, PPL per word of the target under valid"
+    try:
+        found = perplexity(results, one, other, "valid")
+    except MissingError as error:
+        return not_run(compared, NEVER_COMBINED, str(error))
+    found, decision = decide_perplexity(results, one, other, found, -1, "valid")
+    return Part(compared, NEVER_COMBINED, found, True, decision)
+
+
+def _directed(results: Results, one: ArmResults, other: ArmResults, score: str, claimed: int, told: str) -> Part:
+    compared = f"“{one.label}” minus “{other.label}”, {NAMES[score]}"
+    try:
+        found = effect(results, one, other, score)
+    except MissingError as error:
+        return not_run(compared, told, str(error), is_ratio=False)
+    values = _seedwise(results, one, other, score)
+    if len(values) >= SEEDS:
+        found = over_seeds(values, found)
+        return Part(compared, told, found, False, from_seeds(found, claimed))
+    return Part(compared, told, found, False, from_one_seed(found, claimed, spread(results, score), "sources"))
+
+
+def effect(results: Results, one: ArmResults, other: ArmResults, score: str) -> Effect:
+    """One's score minus the other's, paired by source. Raises MissingError, also where most sources have none."""
+    same_group(one, other)
+    held = results.pairs or {}
+    missing = f"{NAMES[score]} of “{one.label}” against “{other.label}”"
+    for row in held.get("contrasts", []):
+        if score not in row or {row["one"], row["other"]} != {one.name, other.name}:
+            continue
+        if 2 * row[score]["sources"] < held["sources"]:
+            raise MissingError(f"{missing} on half of the sources at least; found {row[score]['sources']}")
+        found = difference(row[score])
+        return found if row["one"] == one.name else -found
+    raise MissingError(missing)
+
+
+def spread(results: Results, score: str) -> float | None:
+    """The range over seeds of a pair's differences, the widest of all pairs measured; None where none was."""
+    held = [pair[score]["values"] for pair in (results.pairs or {}).get("spread", []) if score in pair]
+    return max((max(values) - min(values) for values in held), default=None)
+
+
+def _seedwise(results: Results, one: ArmResults, other: ArmResults, score: str) -> list[float]:
+    """The differences at every seed that both arms have."""
+    ours, theirs = (_by_seed(results, arm, score) for arm in (one, other))
+    return [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+
+
+def _by_seed(results: Results, arm: ArmResults, score: str) -> dict[int, float]:
+    held = (results.pairs or {}).get("seeds", {}).get(arm.name, {})
+    return dict(zip(held.get("seeds", []), held.get(score, {}).get("values", []), strict=False))

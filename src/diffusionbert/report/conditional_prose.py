@@ -1,0 +1,63 @@
+"""What the report says of conditional generation in words; no number of a result is written here."""
+
+from __future__ import annotations
+
+INTRODUCTION = [
+    "A source is given and its target is generated. The source is visible, never noised and never counted: nats are "
+    "those of the target given its source, per target. Quality is that of one text a source, which its candidates "
+    "choose among themselves: the one that the others agree with most by BLEU (minimum Bayes risk). Diversity is "
+    "that of the candidates of one source.",
+]
+
+OURS_NOTE = (
+    "≤ marks an upper bound, = an exact value. BLEU is the mean over targets of the smoothed BLEU-4 of a text against "
+    "its reference. dist-1 is over the words of all texts together, so that it falls as their number grows. Self-BLEU "
+    "has each candidate against all the others of its source; div-4 leaves out sources whose candidates have no "
+    "4-gram. Copying the source and the train target of the nearest train "
+    "source are no systems: a score that they reach says little."
+)
+
+MORE_NOTE = (
+    "BLEU of all candidates is the mean without any choice: what the choice gains is the difference to BLEU. Corpus "
+    "BLEU is not smoothed and of all texts together. An empty text scores 0. Where many sources are without a 4-gram, "
+    "div-4 is of the few that have one."
+)
+
+DIFFUSEQ_NOTE = (
+    "The formulas of DiffuSeq's script: its words (split on spaces after decoding), its choice (the candidate that "
+    "the others score best against), hypothesis and reference of BLEU swapped, dist-1 of each text by itself, "
+    "Self-BLEU over pairs of candidates, div-4 zero where there is no 4-gram. These columns alone are of the kind "
+    "that the published tables have."
+)
+
+SENTENCE = "A sentence is here the target of a pair, and words and tokens are the target's: the source is given."
+
+PUBLISHED_NOTE = "Other data and other sizes than ours: no number of this table compares with one of ours."
+
+CONTRASTS_NOTE = (
+    "The first minus the second, paired by source. Higher is better for BLEU, ROUGE-L and div-4, lower for Self-BLEU. "
+    "How much a different training seed would move the figures is not in the intervals."
+)
+
+LENGTHS = {
+    "padded": "The target is followed by end tokens up to the longest length; they are counted, learnt and generated, "
+    "and a text ends at the first. So its length is part of what is scored and generated.",
+    "given": "The length of the target is given: every system is told the reference's, in scoring and in sampling.",
+}
+
+CLAIMS = (
+    "What the paper's published version (ACL 2023.acl-long.248) claims of conditional generation, in our words: "
+    "quality comparable to that of established systems, and more diversity. Its abstract was at hand, its tables were "
+    "not. Only directions are compared: levels are of other data and another scale."
+)
+
+RULES = [
+    "*Reproduced*: ours goes in the claimed direction, by the rule for its kind. *Contradicted*: it goes in the "
+    "other, by the same rule. *Inconclusive at this scale*: the rule cannot tell. *Not run*: what is missing is named.",
+    "Two trained systems, 3 seeds or more of both: the mean of the seed-wise differences with the half-width "
+    "sqrt(t^2 sd^2 / n + w^2), Student's t over the n seeds and w half the width of the interval over sources. Fewer "
+    "seeds: the paired interval over sources must exclude no effect *and* the effect must exceed the spread over "
+    "seeds, the range of a pair of arms of this profile that has 3 seeds. Where no pair has, nothing is decided.",
+    "Comparable: reproduced when the whole interval of what is missing is within the spread over seeds, contradicted "
+    "when the whole of it is beyond.",
+]

@@ -1,0 +1,94 @@
+"""Choice among candidates and their diversity, against brute force and by hand."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
+
+from diffusionbert.metrics.candidates import choice, distinct_share, pairwise_bleu, self_bleu
+from diffusionbert.metrics.diffuseq import decoded, spaced_words
+from diffusionbert.metrics.sentence_bleu import Counted
+
+SMOOTH = SmoothingFunction().method4
+
+
+def counted(*texts: str) -> list[Counted]:
+    return [Counted.of(text.split()) for text in texts]
+
+
+def nltk_bleu(hypothesis: list[str], *references: list[str]) -> float:
+    return float(sentence_bleu(list(references), hypothesis, smoothing_function=SMOOTH))
+
+
+def drawn(seed: int, number: int) -> list[list[str]]:
+    rng = np.random.default_rng(seed)
+    return [list(rng.choice(list("abcde"), rng.integers(1, 9))) for _ in range(number)]
+
+
+@pytest.mark.parametrize("rule", ["mbr", "diffuseq", "released"])
+@pytest.mark.parametrize("seed", range(30))
+def test_the_choice_is_brute_forces(seed: int, rule: str) -> None:
+    texts = drawn(seed, 2 + seed % 5)
+    totals = []
+    for i, one in enumerate(texts):
+        utilities = [
+            nltk_bleu(one, other) if rule == "mbr" else nltk_bleu(other, one)
+            for j, other in enumerate(texts)
+            if i != j or rule == "released"
+        ]
+        totals.append(sum(utilities))
+    chosen = choice([Counted.of(text) for text in texts], rule)  # type: ignore[arg-type]
+    assert totals[chosen] == pytest.approx(max(totals), rel=1e-12)
+
+
+def test_a_candidate_counted_against_itself_changes_the_choice_among_short_ones() -> None:
+    texts = counted("yes sir", "yes sir", "a b c d")
+    assert choice(texts, "diffuseq") == choice(texts) == 0
+    assert choice(texts, "released") == 2
+
+
+def test_of_equal_candidates_the_first_is_chosen_and_one_is_chosen_of_one() -> None:
+    assert choice(counted("a b c d", "a b c d")) == 0
+    assert choice(counted("x")) == 0
+    with pytest.raises(ValueError, match="no candidates"):
+        choice([])
+
+
+def test_self_bleu_has_every_candidate_against_all_others() -> None:
+    texts = drawn(7, 4)
+    others = [[text for place, text in enumerate(texts) if place != number] for number in range(4)]
+    expected = np.mean([nltk_bleu(text, *rest) for text, rest in zip(texts, others, strict=True)])
+    assert self_bleu([Counted.of(text) for text in texts]) == pytest.approx(expected, rel=1e-12)
+
+
+def test_diffuseqs_self_bleu_has_the_later_of_two_against_the_earlier() -> None:
+    texts = drawn(8, 4)
+    expected = np.mean([nltk_bleu(later, earlier) for earlier, later in itertools.combinations(texts, 2)])
+    assert pairwise_bleu([Counted.of(text) for text in texts]) == pytest.approx(expected, rel=1e-12)
+    for score in (self_bleu, pairwise_bleu):
+        with pytest.raises(ValueError, match="over 1 candidates; expected at least two"):
+            score(counted("a b"))
+
+
+def test_distinct_four_grams_by_hand() -> None:
+    # a b c d, b c d e | a b c d: two distinct of three
+    assert distinct_share(counted("a b c d e", "a b c d"), 4) == pytest.approx(2 / 3)
+    assert distinct_share(counted("a b c", "a b"), 4) is None
+    assert distinct_share(counted("a b a", "a"), 1) == pytest.approx(1 / 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("what is it ?", "what is it?"),
+        ("he said , ' no '", "he said,'no '"),
+        ("i do n't know .", "i don't know."),
+        ("it 's 3 . 5 !", "it's 3. 5!"),
+    ],
+)
+def test_decoding_joins_what_berts_tokenizer_joins(words: str, text: str) -> None:
+    assert decoded(words.split()) == text
+    assert spaced_words(words.split()) == text.split()

@@ -13,7 +13,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint unit engines test-faults test-slurm test-remote test-lm1b golden bench bench-scale deviations ui track deps readme clean gc
+.PHONY: help run test lint unit engines test-faults test-slurm test-remote test-lm1b golden bench bench-scale deviations ui track deps readme use clean gc
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ deps: .venv/.ok  ## rewrite the code under deps in dvc.yaml from the import grap
 
 readme: .venv/.ok  ## rewrite the table in README.md from results/default
 	$(PY) -m diffusionbert.report.readme
+
+use: .venv/.ok  ## run the commands of docs/use.md again, on the arms of results/default
+	$(PY) -m diffusionbert.commands.document
 
 clean: .venv/.ok  ## remove results, checkpoints and logs; DVC's cache keeps what it holds
 	@$(PY) -m workflow.clean results

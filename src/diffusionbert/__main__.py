@@ -10,12 +10,16 @@ from collections.abc import Sequence
 from diffusionbert.commands import check, generate, infill, score, sums
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m diffusionbert")
-    commands = parser.add_subparsers(dest="command", required=True)
+def parser() -> argparse.ArgumentParser:
+    described = argparse.ArgumentParser(prog="python -m diffusionbert")
+    commands = described.add_subparsers(dest="command", required=True)
     for command in (infill, generate, score, check, sums):
         command.add(commands).set_defaults(run=command.run)
-    args = parser.parse_args(argv)
+    return described
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     try:
         args.run(args)
         sys.stdout.flush()

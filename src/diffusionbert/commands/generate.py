@@ -9,6 +9,9 @@ from typing import Any
 from diffusionbert.commands import opened as arms
 from diffusionbert.commands import pairs, sampling, texts
 from diffusionbert.commands.pairs import Frame
+from diffusionbert.metrics.candidates import choice
+from diffusionbert.metrics.sentence_bleu import Counted
+from diffusionbert.words import split_words
 
 LENGTH = 32
 
@@ -24,6 +27,9 @@ def add(commands: Any) -> argparse.ArgumentParser:
     arms.add_arguments(parser)
     sampling.add_arguments(parser, "texts")
     parser.add_argument("--length", type=int, help=f"tokens of every text (default {LENGTH})")
+    parser.add_argument(
+        "--mbr", action="store_true", help="of the N texts only the one that the others agree with most, by BLEU"
+    )
     return parser
 
 
@@ -31,6 +37,8 @@ def run(args: argparse.Namespace) -> None:
     settings = sampling.settings_of(args)
     if args.length is not None and args.length < 1:
         raise ValueError(f"--length: found {args.length}; expected at least 1")
+    if args.mbr and settings.count < 2:
+        raise ValueError(f"--mbr: found -n {settings.count}; expected at least 2 texts to choose among")
     opened = arms.opened(args)
     if opened.pairs is not None and args.source is None:
         raise ValueError("--source: found none; expected one, as this arm was trained on pairs")
@@ -42,12 +50,16 @@ def run(args: argparse.Namespace) -> None:
     written = []
     for tokens in sampling.sampled(opened, settings, canvas, num_steps):
         written.append(opened.text(frame.inside(tokens)))
-        if not args.json:
+        if not args.json and not args.mbr:
             print(written[-1], flush=True)
+    chosen = choice([Counted.of(split_words(text)) for text in written]) if args.mbr else None
     if args.json:
         source = {} if args.source is None else {"source": args.source}
-        told = {**source, "length": int(canvas.masked.sum()), "steps": num_steps, "texts": written}
+        best = {} if chosen is None else {"chosen": chosen}
+        told = {**source, **best, "length": int(canvas.masked.sum()), "steps": num_steps, "texts": written}
         print(json.dumps({**opened.described, **settings.described, **told}, indent=2, ensure_ascii=False))
+    elif chosen is not None:
+        print(written[chosen])
 
 
 def _length(asked: int | None, frame: Frame) -> int:

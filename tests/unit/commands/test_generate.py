@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
 from diffusionbert.arms.build import saved_arm
 from diffusionbert.corpus.tokenizers import decode_tokens
 from diffusionbert.diffusion.draws import Purpose, generator
 from diffusionbert.diffusion.truncation import Truncation
+from diffusionbert.words import split_words
 from unit.program import Program
 
 ARMS = ["linear", "spindle", "mouth", "embedded", "left"]
@@ -40,6 +42,27 @@ def test_the_texts_are_the_sample_stages(program: Program, folders: dict[str, Pa
 def test_the_usual_steps_are_the_systems(program: Program, folders: dict[str, Path], name: str, steps: int) -> None:
     code, out, _ = program("generate", "--length", 9, "--arm", folders[name], "--json")
     assert (code, json.loads(out)["steps"]) == (0, steps)
+
+
+def test_of_several_texts_the_one_that_the_others_agree_with(program: Program, folders: dict[str, Path]) -> None:
+    arguments = ["--length", 6, "--temperature", 0.3, "-n", 5, "--arm", folders["left"]]
+    texts = program("generate", *arguments)[1].splitlines()
+    words = [split_words(text) for text in texts]
+    method = SmoothingFunction().method4
+    agreement = [
+        sum(sentence_bleu([other], one, smoothing_function=method) for j, other in enumerate(words) if j != i)
+        for i, one in enumerate(words)
+    ]
+    assert len(set(texts)) > 2
+    best = max(range(5), key=agreement.__getitem__)
+    assert program("generate", *arguments, "--mbr") == (0, f"{texts[best]}\n", "")
+    told = json.loads(program("generate", *arguments, "--mbr", "--json")[1])
+    assert (told["chosen"], told["texts"]) == (best, texts)
+    assert program("generate", "--arm", folders["left"], "--mbr") == (
+        1,
+        "",
+        "error: --mbr: found -n 1; expected at least 2 texts to choose among\n",
+    )
 
 
 def test_the_writing_is_shown(program: Program, folders: dict[str, Path]) -> None:

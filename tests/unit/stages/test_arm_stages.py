@@ -15,7 +15,11 @@ import torch
 from workflow.profiles import merged
 
 from diffusionbert import config
+from diffusionbert.arms.base import Draw
+from diffusionbert.arms.build import saved_arm, trained_arm
+from diffusionbert.corpus.batches import collate
 from diffusionbert.corpus.shards import Shards
+from diffusionbert.corpus.statistics import read_information
 from diffusionbert.diffusion.sampling import Canvas, State
 from diffusionbert.diffusion.truncation import Truncation
 from diffusionbert.stages import evaluate, frontier, information, sample, speed, train
@@ -149,6 +153,24 @@ def test_steps_and_continuous_time_are_scored_beside_the_bound(project: Path) ->
     assert (limit["schedule"], limit["is_bound"]) == ("linear, T = infinity", True)
     valid = scored["protocols"]["valid"]["nats_per_sentence"]["value"]
     assert limit["nats_per_sentence"]["value"] == pytest.approx(valid, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["linear", "spindle"])
+def test_a_model_folder_is_the_arm_by_itself(project: Path, name: str, tmp_path: Path) -> None:
+    """Moved elsewhere, and without params.yaml, shards and table: the same scores to the last bit."""
+    assert train.main(_arguments("train", name)) == 0
+    shards = Shards.open(project / "results/tokenize/bert/shards")
+    table = read_information(project / "results/information/bert/table.parquet", shards.special)
+    model = project / f"results/train/{name}/model"
+    stages = trained_arm(name, config.load(Path("params.yaml")), model, shards, table)
+    model.rename(tmp_path / "elsewhere")
+    alone = saved_arm(tmp_path / "elsewhere")
+    batch = collate(shards["test"], range(5), shards.special.pad_id)
+    draw = Draw(torch.full((5,), 7), torch.full((5,), 8), torch.full(batch.tokens.shape, 0.7, dtype=torch.float64))
+    with torch.no_grad():
+        one, other = (arm.scorer([], 0.3)(batch, draw, ["valid"])["valid"] for arm in (stages, alone))
+    assert torch.equal(one.reveal, other.reveal)
+    assert torch.equal(one.timing, other.timing)
 
 
 def test_a_frontier_has_every_point_and_is_the_same_again(project: Path) -> None:

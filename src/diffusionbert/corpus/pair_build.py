@@ -21,7 +21,7 @@ from diffusionbert.corpus.build import NUM_BUCKETS, assign_split, hash64
 from diffusionbert.corpus.documents import Document
 from diffusionbert.corpus.pairs import Pair, Skipped
 from diffusionbert.corpus.text import SPLITS, TextWriter
-from diffusionbert.files import replacing
+from diffusionbert.files import replacing, write_sums
 from diffusionbert.progress import track
 from diffusionbert.words import count_words
 
@@ -56,6 +56,7 @@ def build_pairs(corpus: config.Corpus, source: Iterable[Pair], skipped: Skipped,
                     f"corpus.pairs: split '{split}' has no pair; expected some (valid_share {corpus.valid_share}, "
                     f"test_share {corpus.test_share}, seed {corpus.seed})"
                 )
+        write_sums(aside)
     return _metrics(corpus, books, writers, told, skipped)
 
 

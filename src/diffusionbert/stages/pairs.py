@@ -16,7 +16,7 @@ import numpy as np
 
 from diffusionbert.arms.places import place_of
 from diffusionbert.config import Metrics, Params
-from diffusionbert.corpus.text import read_pairs
+from diffusionbert.corpus.text import check_text, read_pairs
 from diffusionbert.denoisers.contextual import ContextualEncoder
 from diffusionbert.files import write_json
 from diffusionbert.metrics import pair_contrasts
@@ -61,6 +61,7 @@ def _body(context: shell.Context) -> None:
 
 def baselines(text: Path, asked: Candidates, num_candidates: int) -> dict[str, Candidates]:
     """The sources themselves, and the targets of the train sources nearest to each, the nearest first."""
+    check_text(text, ["train"])
     targets: list[str] = []
 
     def sources() -> Iterator[list[str]]:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
-from diffusionbert.files import write_text
+from diffusionbert.files import sha256, sum_key, write_json, write_sums, write_text
 from diffusionbert.stages.pairs import NUM_EXAMPLES, main
 
 ARMS = ("linear", "spindle", "gpt")
@@ -71,13 +71,16 @@ def results(tmp_path: Path) -> Path:
     write_text(tmp_path / "params.yaml", PARAMS)
     lines = "".join(f"And they came unto {place}.\tThey came to {place}.\n" for place in PLACES)
     write_text(tmp_path / "corpus" / "text" / "train-00000-of-00001.txt", lines)
+    write_sums(tmp_path / "corpus" / "text")
     for arm in ARMS:
         write(tmp_path, arm, [row(arm, number, place) for number, place in enumerate(PLACES)])
     return tmp_path
 
 
 def write(results: Path, arm: str, rows: list[Any]) -> None:
-    write_text(results / "sample" / arm / "candidates.jsonl", "".join(f"{json.dumps(each)}\n" for each in rows))
+    path = results / "sample" / arm / "candidates.jsonl"
+    write_text(path, "".join(f"{json.dumps(each)}\n" for each in rows))
+    write_json(path.with_name("metrics.json"), {sum_key(path): sha256(path)})
 
 
 def change(results: Path, **changes: Any) -> None:

@@ -91,10 +91,12 @@ def _from_hub(repository: str, revision: str | None, split: str, key: str) -> li
 
 
 def _unreachable(repository: str, key: str, error: Exception) -> OSError:
+    section = key.rpartition(".")[0]
+    instead = f"{section}.archive" if section == "corpus.lm1b" else f"{section}.paths"
     return OSError(
         f"{key}: '{repository}' could not be loaded ({_first_line(error)}); files that came are kept. If the hub is "
-        "out of reach, copy its cache (HF_HOME) from another machine, or put the original archive into corpora/ and "
-        "name it as corpus.lm1b.archive"
+        "out of reach, copy its cache (HF_HOME) from another machine, or put the original files into corpora/ and "
+        f"name them as {instead}"
     )
 
 

@@ -225,3 +225,11 @@ def test_a_wheel_without_a_bible_is_refused() -> None:
     packages["new"] = config.Package(version="1.0", sha256=sha256(wheel))
     with pytest.raises(ValueError, match="0 calls of Bible; expected one call"):
         list(pairs(section(task="kjv_web", packages=["old", "new"]), packages, Skipped()))
+
+
+def test_a_repository_out_of_reach_says_what_else_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(
+        OSError, match=r"corpus\.pairs\.repository: 'some/pairs' .*corpora/ and name them as corpus\.pairs\.paths"
+    ):
+        built(section(repository="some/pairs"))

@@ -22,10 +22,11 @@ MASK = "[MASK]"  # understood whatever the tokenizer's own mask token is
 
 @dataclass(frozen=True)
 class Masked:
-    """A text and its row of token ids, None where it has a [MASK]."""
+    """A text, its row of token ids, None where it has a [MASK], and where on the row it stands."""
 
     text: str
     row: list[int | None]
+    place: slice
 
     @property
     def unknown(self) -> int:
@@ -120,7 +121,7 @@ def masked_text(opened: Opened, text: str, frame: Frame) -> Masked:
             tokens.append(token)
     row = frame.around(tokens)
     check_length(opened, len(row))
-    return Masked(text, row)
+    return Masked(text, row, slice(len(frame.before), len(frame.before) + len(tokens)))
 
 
 def _mask_pattern(opened: Opened) -> re.Pattern[str]:

@@ -261,7 +261,7 @@ class DiffusionLM:
         beside embeddings without noise.
         """
         lengths, unknown = canvas.lengths, canvas.masked
-        given = (canvas.counted & ~unknown)[..., None]
+        given = (canvas.inside & ~unknown)[..., None]
         if not self.settings.partial_noising and bool(given.any()):
             raise ValueError(
                 "some tokens are given; expected none, as this Diffusion-LM was trained with every embedding noised"

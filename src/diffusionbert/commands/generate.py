@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
     frame = pairs.frame_of(opened, args.source)
     row = [*frame.before, *[None] * _length(args.length, frame)]
     texts.check_length(opened, len(row))
-    canvas = texts.canvas_of(opened, row)
+    canvas = texts.canvas_of(opened, row, frame)
     num_steps = sampling.num_steps_of(opened.arm, canvas, settings)
     written = []
     for tokens in sampling.sampled(opened, settings, canvas, num_steps):

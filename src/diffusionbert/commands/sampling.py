@@ -78,7 +78,7 @@ def sampled(opened: Opened, settings: Settings, canvas: Canvas, num_steps: int, 
     The draws follow from the seed, the key, and the number of the first text of a batch.
     """
     for start in range(0, settings.count, BATCH):
-        rows = _copies(canvas, min(BATCH, settings.count - start))
+        rows = canvas.repeated(min(BATCH, settings.count - start))
         draws = generator(settings.seed, Purpose.SAMPLE, step=key, index=start)
         rng = torch.Generator().manual_seed(int(draws.integers(2**62)))  # its own, not torch's global one
         watch = Watch(opened, rows) if settings.watch else None
@@ -88,7 +88,3 @@ def sampled(opened: Opened, settings: Settings, canvas: Canvas, num_steps: int, 
             if watch is not None:
                 watch.show(state)
         yield from last.tolist()
-
-
-def _copies(canvas: Canvas, count: int) -> Canvas:
-    return Canvas(*(part.repeat_interleave(count, 0) for part in (canvas.xt, canvas.masked, canvas.lengths)))

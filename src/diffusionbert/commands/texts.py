@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,13 +33,13 @@ class Masked:
         return self.row.count(None)
 
 
-def canvas_of(opened: Opened, row: Sequence[int | None]) -> Canvas:
-    """A canvas of one row, on which None is unknown."""
+def canvas_of(opened: Opened, row: Sequence[int | None], frame: Frame) -> Canvas:
+    """A canvas of one row, on which None is unknown, and what stands in the frame before the text is none of it."""
     canvas = opened.arm.vocabulary.blank(torch.tensor([len(row)], device=opened.device))
     for place, token in enumerate(row):
         if token is not None:
             canvas.xt[0, place], canvas.masked[0, place] = token, False
-    return canvas
+    return replace(canvas, given=torch.tensor([len(frame.before)], device=opened.device)) if frame.before else canvas
 
 
 def add_arguments(parser: argparse.ArgumentParser, what: str) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
+
+import torch
 
 from diffusionbert.commands import opened as arms
 from diffusionbert.commands import pairs, sampling, texts
@@ -52,8 +55,10 @@ def run(args: argparse.Namespace) -> None:
 
 def _filled(opened: Opened, settings: Settings, masked: Masked, frame: Frame) -> dict[str, Any]:
     canvas = texts.canvas_of(opened, masked.row, frame)
+    if any(masked.inner):
+        canvas = replace(canvas, inner=torch.tensor([masked.inner], device=opened.device))
     num_steps = sampling.num_steps_of(opened.arm, canvas, settings)
-    tokens = [row[masked.place] for row in sampling.sampled(opened, settings, canvas, num_steps, _key(masked))]
+    tokens = [frame.inside(row) for row in sampling.sampled(opened, settings, canvas, num_steps, _key(masked))]
     fillings = [opened.text(row) for row in tokens]
     told = {"text": masked.text, "unknown": masked.unknown, "steps": num_steps}
     return {**told, "fillings": fillings, "tokens": tokens}

@@ -18,13 +18,16 @@ class Frame:
     end_id: int
     filled_to: int | None = None  # the tokens of a target with the end tokens behind it; None: it has none
 
-    def around(self, text: Sequence[Any]) -> list[Any]:
-        """The row of a text, of which a token may be unknown. Raises ValueError when it is longer than targets are."""
+    def around(self, text: Sequence[Any], *, ended: bool = True) -> list[Any]:
+        """The row of a text, of which a token may be unknown, with the end tokens behind it unless `ended` is False.
+
+        Raises ValueError when it is longer than targets are.
+        """
         if self.filled_to is None:
             return [*self.before, *text]
         if len(text) > self.filled_to:
             raise ValueError(f"{len(text)} tokens; expected at most {self.filled_to}, as the targets that the arm saw")
-        return [*self.before, *text, *[self.end_id] * (self.filled_to - len(text))]
+        return [*self.before, *text, *[self.end_id] * (self.filled_to - len(text) if ended else 0)]
 
     def inside(self, row: list[int]) -> list[int]:
         """The text of a row, up to its first end token."""

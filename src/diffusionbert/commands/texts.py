@@ -22,11 +22,11 @@ MASK = "[MASK]"  # understood whatever the tokenizer's own mask token is
 
 @dataclass(frozen=True)
 class Masked:
-    """A text, its row of token ids, None where it has a [MASK], and where on the row it stands."""
+    """A text, its row of token ids, None where it has a [MASK], and where of the row no end token can be its own."""
 
     text: str
     row: list[int | None]
-    place: slice
+    inner: list[bool]
 
     @property
     def unknown(self) -> int:
@@ -119,9 +119,12 @@ def masked_text(opened: Opened, text: str, frame: Frame) -> Masked:
                     "one must stay as it is"
                 )
             tokens.append(token)
-    row = frame.around(tokens)
+    # what sees no end behind an unknown token would refuse one
+    row = frame.around(tokens, ended=not opened.left_to_right)
     check_length(opened, len(row))
-    return Masked(text, row, slice(len(frame.before), len(frame.before) + len(tokens)))
+    last = max((place for place, token in enumerate(tokens) if token is not None), default=-1)
+    goes_on = len(frame.before) + last if frame.filled_to is not None else 0
+    return Masked(text, row, [place < goes_on for place in range(len(row))])
 
 
 def _mask_pattern(opened: Opened) -> re.Pattern[str]:

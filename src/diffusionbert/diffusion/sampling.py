@@ -52,12 +52,14 @@ class Canvas:
     A given token is to a sampler one that was revealed before it began. Positions beyond a length hold padding. Rows
     need neither the same length nor the same pattern. `given` is, as a batch's, how many leading tokens of each row
     stand before its text, as the source of a pair does; None where none does. The known words of a text are part of it.
+    `inner` is where a text is known to go on behind, so that no end token may be written there; None: nowhere.
     """
 
     xt: Int[Tensor, "B L"]
     masked: Bool[Tensor, "B L"]
     lengths: Int[Tensor, B]
     given: Int[Tensor, B] | None = None
+    inner: Bool[Tensor, "B L"] | None = None
 
     @staticmethod
     def blank(lengths: Int[Tensor, B], mask_id: int, pad_id: int) -> Canvas:
@@ -90,8 +92,10 @@ class Canvas:
 
     def repeated(self, count: int) -> Canvas:
         """So many copies of every row."""
-        given = None if self.given is None else self.given.repeat_interleave(count, 0)
-        return Canvas(*(part.repeat_interleave(count, 0) for part in (self.xt, self.masked, self.lengths)), given)
+        row = torch.arange(len(self.xt), device=self.xt.device).repeat_interleave(count)
+        given = None if self.given is None else self.given[row]
+        inner = None if self.inner is None else self.inner[row]
+        return Canvas(self.xt[row], self.masked[row], self.lengths[row], given, inner)
 
 
 def strided_grid(num_steps: int, num_eval_steps: int) -> list[int]:

@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> None:
         if not args.json:
             print("\n".join(rows[-1]["fillings"]), flush=True)
     if args.json:
-        print(json.dumps({**opened.described, **settings.described, "texts": rows}, indent=2, ensure_ascii=False))
+        told = {**opened.described, **pairs.described(args.source), **settings.described, "texts": rows}
+        print(json.dumps(told, indent=2, ensure_ascii=False))
 
 
 def _filled(opened: Opened, settings: Settings, masked: Masked, frame: Frame) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def _filled(opened: Opened, settings: Settings, masked: Masked, frame: Frame) ->
     if any(masked.inner):
         canvas = replace(canvas, inner=torch.tensor([masked.inner], device=opened.device))
     num_steps = sampling.num_steps_of(opened.arm, canvas, settings)
-    tokens = [frame.inside(row) for row in sampling.sampled(opened, settings, canvas, num_steps, _key(masked))]
+    tokens = list(sampling.sampled(opened, settings, canvas, frame, num_steps, _key(masked)))
     fillings = [opened.text(row) for row in tokens]
     told = {"text": masked.text, "unknown": masked.unknown, "steps": num_steps}
     return {**told, "fillings": fillings, "tokens": tokens}

@@ -59,9 +59,8 @@ def test_targets_are_written_behind_a_source(program: Program, of_pairs: Path) -
     assert not any("[SEP]" in text or "[MASK]" in text for text in told["texts"])
     lines = err.splitlines()
     assert lines[0].count("▁") == 12
-    begin = lines[0][8:].partition("[SEP]")[0]
-    assert begin
-    assert all(line[8:].startswith(begin) for line in lines[1:])
+    assert not any("[SEP]" in line or "the old man saw" in line for line in lines), "what is drawn is the target"
+    assert [line[8:] for line in lines[-3:]] == [text.strip() for text in told["texts"]]
 
 
 def test_targets_of_a_source_are_filled(program: Program, of_pairs: Path) -> None:
@@ -153,6 +152,16 @@ def test_the_score_of_a_target_is_the_evaluate_stages(program: Program, of_pairs
     assert told["words"] == split.words[number]
 
 
+def test_the_source_is_told_and_an_empty_one_is_none(program: Program, of_pairs: Path) -> None:
+    for arguments in (["score", "she saw it", "--strata", 2], ["infill", "she [MASK] it"], ["generate"]):
+        for source in (SOURCE, ""):
+            told = json.loads(program(*arguments, "--arm", of_pairs, "--source", source, "--json")[1])
+            assert told["source"] == source
+    code, out, _ = program("score", "she saw it", "--strata", 2, "--arm", of_pairs, "--source", SOURCE)
+    assert code == 0
+    assert out.startswith("# valid: an upper bound on -ln p(text | source), in nats")
+
+
 def test_what_does_not_fit_is_one_line(program: Program, of_pairs: Path, folders: dict[str, Path]) -> None:
     def refused(*arguments: object) -> str:
         code, out, err = program(*arguments)
@@ -160,11 +169,14 @@ def test_what_does_not_fit_is_one_line(program: Program, of_pairs: Path, folders
         return err.strip()
 
     arm = ["--arm", of_pairs]
-    assert refused("generate", *arm) == ("error: --source: found none; expected one, as this arm was trained on pairs")
-    assert refused("generate", *arm, "--source", " ") == "error: --source: empty; expected some words"
+    for command in (["generate"], ["score", "she saw it"], ["infill", "she [MASK] it"]):
+        assert refused(*command, *arm) == (
+            "error: --source: found none; expected one, as this arm was trained on pairs; --source '' is an empty one"
+        )
     assert refused("generate", *arm, "--source", SOURCE, "--length", 5) == (
         "error: --length: found 5; expected none, as this arm has learnt where a target ends"
     )
+    arm = [*arm, "--source", SOURCE]
     assert refused("infill", "[MASK] " * 13, *arm) == (
         "error: text 1: 13 tokens; expected at most 12, as the targets that the arm saw"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from diffusionbert.commands import opened as arms
@@ -50,6 +51,10 @@ def run(args: argparse.Namespace) -> None:
         written.append(opened.text(tokens))
         if not args.json and not args.mbr:
             print(written[-1], flush=True)
+    empty = sum(not text.strip() for text in written)
+    if empty and frame.filled_to is not None:
+        of = f"{empty} of {len(written)} texts {'is' if empty == 1 else 'are'} empty"
+        print(f"{of}: the arm ended {'it' if empty == 1 else 'them'} at once", file=sys.stderr)
     chosen = choice([Counted.of(split_words(text)) for text in written]) if args.mbr else None
     if args.json:
         best = {} if chosen is None else {"chosen": chosen}

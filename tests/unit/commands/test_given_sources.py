@@ -152,6 +152,15 @@ def test_the_score_of_a_target_is_the_evaluate_stages(program: Program, of_pairs
     assert told["words"] == split.words[number]
 
 
+def test_empty_targets_are_told_of(program: Program, held: Shards, of_pairs: Path, tmp_path: Path) -> None:
+    save_arm(bent_to_the_end(held, "linear"), tmp_path / "arm", held.manifest["pairs"])
+    arguments = ["generate", "--source", SOURCE, "--arm", tmp_path / "arm", "-n"]
+    assert program(*arguments, 2) == (0, "\n\n", "2 of 2 texts are empty: the arm ended them at once\n")
+    assert program(*arguments, 1)[2] == "1 of 1 texts is empty: the arm ended it at once\n"
+    code, out, err = program("generate", "--source", SOURCE, "--arm", of_pairs, "-n", 3)
+    assert (code, err, all(out.splitlines())) == (0, "", True)
+
+
 def test_the_source_is_told_and_an_empty_one_is_none(program: Program, of_pairs: Path) -> None:
     for arguments in (["score", "she saw it", "--strata", 2], ["infill", "she [MASK] it"], ["generate"]):
         for source in (SOURCE, ""):

@@ -11,7 +11,9 @@ import torch
 
 from diffusionbert.arms.absorbing import Absorbing, Settings
 from diffusionbert.corpus.batches import Batch
+from diffusionbert.diffusion import released_sampling
 from diffusionbert.diffusion.sampling import Canvas
+from diffusionbert.diffusion.schedules import ReleasedSpindle
 from diffusionbert.diffusion.truncation import Truncation
 from oracle import Toy
 from property.test_samplers import p_value
@@ -44,7 +46,7 @@ def toy_arm(design: str, strength: float) -> Absorbing:
 
 
 @torch.no_grad()
-def given_source(arm: Absorbing, source: tuple[int, ...], strength: float) -> Toy:
+def given_source(arm: Absorbing, source: tuple[int, ...], strength: float, mean: float | None = MEAN) -> Toy:
     """The toy whose every prediction is the arm's for a target behind this source."""
     targets = torch.tensor(list(itertools.product(range(WORDS + 1), repeat=LENGTH)))
     states = torch.cat([torch.tensor(source).expand(len(targets), -1), targets], -1)
@@ -55,7 +57,7 @@ def given_source(arm: Absorbing, source: tuple[int, ...], strength: float) -> To
         told = torch.full((len(states),), float(t), dtype=torch.float64)
         logits = arm.denoiser.predict(arm.denoiser.encode(states, lengths, told), where)
         rows.append(logits[:, : WORDS + 1].double().reshape(len(states), LENGTH, WORDS + 1).numpy())
-    return Toy(STEPS, LENGTH, INFORMATION, strength, MEAN, True, np.stack(rows))
+    return Toy(STEPS, LENGTH, INFORMATION, strength, mean, True, np.stack(rows))
 
 
 def batch_of(source: tuple[int, ...]) -> Batch:
@@ -99,19 +101,66 @@ def test_the_conditional_bound_is_above_minus_ln_p_of_the_target_given_its_sourc
     assert max(differences) > 1e-2, "another source, another law"
 
 
-@pytest.mark.parametrize(("design", "strength"), [("tad", 0.0), ("tad", 0.5), ("pte", 0.5)])
-def test_samples_of_two_sources_in_one_batch_have_the_law_of_each(design: str, strength: float) -> None:
-    arm, each = toy_arm(design, strength), 6000
+def canvas_of(arm: Absorbing, each: int) -> Canvas:
+    """So many rows of every source, targets unknown."""
     width = max(map(len, SOURCES)) + LENGTH
     pad = arm.vocabulary.pad_id
     rows = [[*source, *[0] * LENGTH, *[pad] * (width - LENGTH - len(source))] for source in SOURCES]
     tokens = torch.tensor(rows).repeat_interleave(each, 0)
     given = torch.tensor([len(source) for source in SOURCES]).repeat_interleave(each)
-    canvas = Canvas.of_pairs(tokens, given, given + LENGTH, arm.vocabulary.mask_id, pad)
-    *_, last = arm.sample(canvas, STEPS, Truncation(), torch.Generator().manual_seed(3))
+    return Canvas.of_pairs(tokens, given, given + LENGTH, arm.vocabulary.mask_id, pad)
+
+
+def check_law(arm: Absorbing, strength: float, mean: float | None, *, each: int = 6000) -> None:
+    *_, last = arm.sample(canvas_of(arm, each), STEPS, Truncation(), torch.Generator().manual_seed(3))
     for number, source in enumerate(SOURCES):
         found = last.xt[number * each : (number + 1) * each]
         assert found[:, : len(source)].tolist() == [list(source)] * each, "a source stays as it is"
         drawn = found[:, len(source) : len(source) + LENGTH]
-        law = given_source(arm, source, strength).probabilities(list(range(STEPS + 1)))
+        law = given_source(arm, source, strength, mean).probabilities(list(range(STEPS + 1)))
         assert p_value(drawn, law) > 1e-3
+
+
+@pytest.mark.parametrize(("design", "strength"), [("tad", 0.0), ("tad", 0.5), ("pte", 0.5)])
+def test_samples_of_two_sources_in_one_batch_have_the_law_of_each(design: str, strength: float) -> None:
+    check_law(toy_arm(design, strength), strength, MEAN)
+
+
+def of_sentence_mean(strength: float) -> Absorbing:
+    settings = Settings(
+        init="random",
+        schedule="spindle",
+        spindle_lambda=strength,
+        spindle_mean="sentence",
+        objective="oracle",
+        num_steps=STEPS,
+    )
+    arm = Absorbing(settings, toy_network(), toy_vocabulary(), NOWHERE)
+    arm.module.eval()
+    return arm
+
+
+@pytest.mark.parametrize("strength", [0.5, 2.0])
+def test_a_sentences_mean_is_the_targets_alone_in_the_sampler_too(strength: float) -> None:
+    arm, grid = of_sentence_mean(strength), list(range(STEPS + 1))
+    for source in SOURCES:  # the model that is scored
+        model = given_source(arm, source, strength, None)
+        assert expected_bound(arm, model, source, grid) == pytest.approx(model.bound(grid), rel=1e-4)
+    check_law(arm, strength, None)
+
+
+def test_the_releases_sampler_centres_over_the_target_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    over: list[torch.Tensor] = []
+    keep = released_sampling.keep_of_predictions
+
+    def watched(schedule: ReleasedSpindle, s: int, predicted: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+        over.append(counted)
+        return keep(schedule, s, predicted, counted)
+
+    monkeypatch.setattr(released_sampling, "keep_of_predictions", watched)
+    arm = of_sentence_mean(0.5)
+    canvas = canvas_of(arm, 2)
+    *_, last = arm.sample_as_released(canvas, STEPS, Truncation(), torch.Generator().manual_seed(3))
+    assert len(over) == STEPS
+    assert all(torch.equal(counted, canvas.masked) for counted in over), "whatever is named meanwhile"
+    assert torch.equal(last.xt[~canvas.masked], canvas.xt[~canvas.masked])

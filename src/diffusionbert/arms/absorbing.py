@@ -17,7 +17,7 @@ from diffusionbert.arms.absorbing_losses import bound_loss, masked_lm_loss, rele
 from diffusionbert.arms.base import Draw, Loss, Vocabulary
 from diffusionbert.arms.masked_scorer import MaskedScorer, orders_of
 from diffusionbert.arms.masked_steps import LOGITS_BUDGET_MB as LOGITS_BUDGET_MB
-from diffusionbert.arms.masked_steps import check_vocabulary, noisy_steps, restore, save
+from diffusionbert.arms.masked_steps import check_vocabulary, noisy_steps, predictor_of, restore, save
 from diffusionbert.corpus.batches import Batch
 from diffusionbert.denoisers.backbone import Kind
 from diffusionbert.denoisers.masked import Framing, MaskedDenoiser
@@ -177,7 +177,7 @@ class Absorbing:
     def sample(self, canvas: Canvas, num_steps: int, truncation: Truncation, rng: torch.Generator) -> Iterator[State]:
         sampler = first_hitting if self.schedule.token_independent else ancestral
         return sampler(
-            self.denoiser,
+            predictor_of(self, canvas),
             self.schedule,
             canvas,
             self.vocabulary.candidates,
@@ -191,7 +191,7 @@ class Absorbing:
     ) -> Iterator[State]:
         """By the published code's sampler, with its spindle at this arm's lambda."""
         return released_sampling(
-            self.denoiser,
+            predictor_of(self, canvas),
             self._released(self.settings.spindle_lambda),
             canvas,
             strided_grid(self.num_steps, num_steps),

@@ -22,6 +22,7 @@ from diffusionbert.arms.masked_steps import (
     asked,
     check_vocabulary,
     cross_entropy,
+    predictor_of,
     restore,
     save,
 )
@@ -114,7 +115,7 @@ class BertMouth:
 
     def sample(self, canvas: Canvas, num_steps: int, truncation: Truncation, rng: torch.Generator) -> Iterator[State]:
         return random_order(
-            self.denoiser,
+            predictor_of(self, canvas),
             canvas,
             self.vocabulary.candidates,
             num_steps,

@@ -160,6 +160,11 @@ def trained_arm(
     return arm
 
 
+def is_left_to_right(system: str) -> bool:
+    """Whether the system sees of a text what stands before a token alone."""
+    return _class(system).backbone_kind == "causal"
+
+
 def saved_arm(folder: Path, device: torch.device = CPU) -> Arm:
     """The arm that `save_arm` wrote, from its folder alone, on the device and ready to score and sample.
 

@@ -261,7 +261,7 @@ class DiffusionLM:
         beside embeddings without noise.
         """
         lengths, unknown = canvas.lengths, canvas.masked
-        given = (canvas.counted & ~unknown)[..., None]
+        given = (canvas.inside & ~unknown)[..., None]
         if not self.settings.partial_noising and bool(given.any()):
             raise ValueError(
                 "some tokens are given; expected none, as this Diffusion-LM was trained with every embedding noised"
@@ -290,7 +290,8 @@ class DiffusionLM:
             xt = torch.where(given, clean, mean + variance**0.5 * noise())
             if s > 0:
                 yield State(s, filled(words), calls)
-        yield State(0, filled(self._drawn(xt[unknown], truncation, rng)), calls)
+        inner = None if canvas.inner is None else canvas.inner[unknown]
+        yield State(0, filled(self._drawn(xt[unknown], truncation, rng, inner)), calls)
 
     def _rounded(self, output: Tensor, xt: Tensor, t: int) -> tuple[Tensor, Tensor]:
         """f(x_t, t) with the clamp, where it is set, and its likeliest words; (M, D), (M,)."""
@@ -304,13 +305,15 @@ class DiffusionLM:
             words.append(likeliest)
         return torch.cat(predictions), torch.cat(words)
 
-    def _drawn(self, x0: Tensor, truncation: Truncation, rng: torch.Generator) -> Tensor:
-        """One word per row from p(w | x_0), truncated; (M,)."""
+    def _drawn(self, x0: Tensor, truncation: Truncation, rng: torch.Generator, inner: Tensor | None) -> Tensor:
+        """One word per row from p(w | x_0), truncated, and no end token where `inner`, (M,), says; (M,)."""
         candidates = self.vocabulary.candidates.to(x0.device)
         drawn, weights = [], torch.zeros(1, len(candidates), device=x0.device)
         uniforms = torch.rand(len(x0), generator=rng, dtype=torch.float64, device=rng.device).to(x0.device)
         for rows in self._rows(len(x0)):
             logits = self.denoiser.rounding_logits(x0[rows])
+            if inner is not None:
+                logits[inner[rows], self.vocabulary.sep_id] = -torch.inf
             drawn.append(draw_tokens(logits, weights, candidates, truncation, uniforms[rows])[0])
         return torch.cat(drawn)
 

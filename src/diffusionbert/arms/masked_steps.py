@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from diffusionbert.arms.base import Draw, Loss, Vocabulary
@@ -15,8 +16,10 @@ from diffusionbert.denoisers.chunked import sentences_within, summed_in_chunks
 from diffusionbert.denoisers.masked import MaskedDenoiser
 from diffusionbert.diffusion.absorbing import absorb
 from diffusionbert.diffusion.bound import Step, negative_log_prediction
+from diffusionbert.diffusion.sampling import Canvas, Predictor
 from diffusionbert.diffusion.schedules import Schedule
 from diffusionbert.files import write_json
+from diffusionbert.shapes import Bool, Float, Int
 
 LOGITS_BUDGET_MB = 128  # on a CPU less is slower and more is no faster
 MLM_SHARE = 0.15  # BERT's share of the tokens that are to be predicted
@@ -30,6 +33,32 @@ class OverMasked(Protocol):
     denoiser: MaskedDenoiser
     vocabulary: Vocabulary
     logits_budget_mb: int  # no more logits are held at once than fit
+
+
+@dataclass(frozen=True)
+class Unending:
+    """A predictor that gives the end token no probability where a text is known to go on."""
+
+    predictor: Predictor
+    end_id: int
+    inner: Bool[Tensor, "B L"]
+
+    @property
+    def time_agnostic(self) -> bool:
+        return self.predictor.time_agnostic
+
+    def encode(self, xt: Int[Tensor, "B L"], lengths: Int[Tensor, B], t: Tensor) -> Tensor:
+        return self.predictor.encode(xt, lengths, t)
+
+    def predict(self, hidden: Tensor, positions: Bool[Tensor, "B L"]) -> Float[Tensor, "M V"]:
+        logits = self.predictor.predict(hidden, positions).clone()
+        logits[self.inner[positions], self.end_id] = -torch.inf
+        return logits
+
+
+def predictor_of(arm: OverMasked, canvas: Canvas) -> Predictor:
+    """The arm's denoiser as a sampler of this canvas asks it."""
+    return arm.denoiser if canvas.inner is None else Unending(arm.denoiser, arm.vocabulary.sep_id, canvas.inner)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from diffusionbert.commands import opened as arms
@@ -40,23 +41,30 @@ def run(args: argparse.Namespace) -> None:
     if args.mbr and settings.count < 2:
         raise ValueError(f"--mbr: found -n {settings.count}; expected at least 2 texts to choose among")
     opened = arms.opened(args)
-    if opened.pairs is not None and args.source is None:
-        raise ValueError("--source: found none; expected one, as this arm was trained on pairs")
     frame = pairs.frame_of(opened, args.source)
     row = [*frame.before, *[None] * _length(args.length, frame)]
     texts.check_length(opened, len(row))
-    canvas = texts.canvas_of(opened, row)
+    canvas = texts.canvas_of(opened, row, frame)
     num_steps = sampling.num_steps_of(opened.arm, canvas, settings)
     written = []
-    for tokens in sampling.sampled(opened, settings, canvas, num_steps):
-        written.append(opened.text(frame.inside(tokens)))
+    for tokens in sampling.sampled(opened, settings, canvas, frame, num_steps):
+        written.append(opened.text(tokens))
         if not args.json and not args.mbr:
             print(written[-1], flush=True)
+    empty = sum(not text.strip() for text in written)
+    if empty and frame.filled_to is not None:
+        of = f"{empty} of {len(written)} texts {'is' if empty == 1 else 'are'} empty"
+        print(f"{of}: the arm ended {'it' if empty == 1 else 'them'} at once", file=sys.stderr)
     chosen = choice([Counted.of(split_words(text)) for text in written]) if args.mbr else None
     if args.json:
-        source = {} if args.source is None else {"source": args.source}
         best = {} if chosen is None else {"chosen": chosen}
-        told = {**source, **best, "length": int(canvas.masked.sum()), "steps": num_steps, "texts": written}
+        told = {
+            **pairs.described(args.source),
+            **best,
+            "length": int(canvas.masked.sum()),
+            "steps": num_steps,
+            "texts": written,
+        }
         print(json.dumps({**opened.described, **settings.described, **told}, indent=2, ensure_ascii=False))
     elif chosen is not None:
         print(written[chosen])

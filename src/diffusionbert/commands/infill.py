@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
+
+import torch
 
 from diffusionbert.commands import opened as arms
 from diffusionbert.commands import pairs, sampling, texts
 from diffusionbert.commands.opened import Opened
+from diffusionbert.commands.pairs import Frame
 from diffusionbert.commands.sampling import Settings
 from diffusionbert.commands.texts import Masked
 
@@ -42,17 +46,20 @@ def run(args: argparse.Namespace) -> None:
     ]
     rows = []
     for number, masked in zip(numbers, wanted, strict=True):
-        rows.append(texts.numbered(number, _filled, opened, settings, masked))
+        rows.append(texts.numbered(number, _filled, opened, settings, masked, frame))
         if not args.json:
             print("\n".join(rows[-1]["fillings"]), flush=True)
     if args.json:
-        print(json.dumps({**opened.described, **settings.described, "texts": rows}, indent=2, ensure_ascii=False))
+        told = {**opened.described, **pairs.described(args.source), **settings.described, "texts": rows}
+        print(json.dumps(told, indent=2, ensure_ascii=False))
 
 
-def _filled(opened: Opened, settings: Settings, masked: Masked) -> dict[str, Any]:
-    canvas = texts.canvas_of(opened, masked.row)
+def _filled(opened: Opened, settings: Settings, masked: Masked, frame: Frame) -> dict[str, Any]:
+    canvas = texts.canvas_of(opened, masked.row, frame)
+    if any(masked.inner):
+        canvas = replace(canvas, inner=torch.tensor([masked.inner], device=opened.device))
     num_steps = sampling.num_steps_of(opened.arm, canvas, settings)
-    tokens = [row[masked.place] for row in sampling.sampled(opened, settings, canvas, num_steps, _key(masked))]
+    tokens = list(sampling.sampled(opened, settings, canvas, frame, num_steps, _key(masked)))
     fillings = [opened.text(row) for row in tokens]
     told = {"text": masked.text, "unknown": masked.unknown, "steps": num_steps}
     return {**told, "fillings": fillings, "tokens": tokens}

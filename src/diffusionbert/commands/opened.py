@@ -13,7 +13,7 @@ import torch
 
 from diffusionbert import config
 from diffusionbert.arms.base import Arm
-from diffusionbert.arms.build import saved_arm
+from diffusionbert.arms.build import is_left_to_right, saved_arm
 from diffusionbert.arms.saved import read_description, read_pairs
 from diffusionbert.corpus.encoding import plain_tokenizer, tokenizer_text
 from diffusionbert.corpus.pair_encoding import PairRows
@@ -40,6 +40,10 @@ class Opened:
         """Token ids as text."""
         decoded: str = self.tokenizer.decode(tokens, skip_special_tokens=False)
         return decoded
+
+    @property
+    def left_to_right(self) -> bool:
+        return is_left_to_right(self.system)
 
     @property
     def described(self) -> dict[str, Any]:

@@ -18,13 +18,19 @@ class Frame:
     end_id: int
     filled_to: int | None = None  # the tokens of a target with the end tokens behind it; None: it has none
 
-    def around(self, text: Sequence[Any]) -> list[Any]:
-        """The row of a text, of which a token may be unknown. Raises ValueError when it is longer than targets are."""
+    def around(self, text: Sequence[Any], *, ended: bool = True) -> list[Any]:
+        """The row of a text, of which a token may be unknown, with the end tokens behind it unless `ended` is False.
+
+        Raises ValueError when it is longer than targets are.
+        """
         if self.filled_to is None:
             return [*self.before, *text]
         if len(text) > self.filled_to:
             raise ValueError(f"{len(text)} tokens; expected at most {self.filled_to}, as the targets that the arm saw")
-        return [*self.before, *text, *[self.end_id] * (self.filled_to - len(text))]
+        return [*self.before, *text, *[self.end_id] * (self.filled_to - len(text) if ended else 0)]
+
+    def is_end(self, token: int) -> bool:
+        return self.filled_to is not None and token == self.end_id
 
     def inside(self, row: list[int]) -> list[int]:
         """The text of a row, up to its first end token."""
@@ -37,23 +43,31 @@ class Frame:
 
 
 def add_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--source", metavar="TEXT", help="for an arm trained on pairs: the source of every text")
+    parser.add_argument(
+        "--source",
+        metavar="TEXT",
+        help="for an arm trained on pairs, which wants one: the source of every text; '' is an empty one",
+    )
 
 
 def frame_of(opened: Opened, source: str | None) -> Frame:
-    """The frame of the texts that have this source, cut as in training.
+    """The frame of the texts that have this source, cut as in training; before those of an empty one stands nothing.
 
-    Raises ValueError for a source to an arm that has learnt from none, and for an empty one.
+    Raises ValueError for a source to an arm that has learnt from none, and for none to one that has.
     """
     end_id, pairs = opened.arm.vocabulary.sep_id, opened.pairs
     if pairs is None:
         if source is not None:
             raise ValueError("--source: this arm was trained on texts by themselves; expected none")
         return Frame([], end_id)
-    before: list[int] = []
-    if source is not None:
-        ids: list[int] = opened.plain.encode(source.strip(), add_special_tokens=False).ids
-        if not ids:
-            raise ValueError("--source: empty; expected some words")
-        before = [*ids[: pairs.max_source], end_id]
-    return Frame(before, end_id, pairs.max_target if pairs.padded else None)
+    if source is None:
+        raise ValueError(
+            "--source: found none; expected one, as this arm was trained on pairs; --source '' is an empty one"
+        )
+    ids: list[int] = opened.plain.encode(source.strip(), add_special_tokens=False).ids
+    return Frame([*ids[: pairs.max_source], end_id] if ids else [], end_id, pairs.max_target if pairs.padded else None)
+
+
+def described(source: str | None) -> dict[str, Any]:
+    """What every answer in JSON says of the source, where there is one."""
+    return {} if source is None else {"source": source}

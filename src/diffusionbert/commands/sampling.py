@@ -11,6 +11,7 @@ import torch
 
 from diffusionbert.arms.base import Arm
 from diffusionbert.commands.opened import Opened
+from diffusionbert.commands.pairs import Frame
 from diffusionbert.commands.watch import Watch
 from diffusionbert.diffusion.draws import Purpose, generator
 from diffusionbert.diffusion.sampling import Canvas
@@ -72,23 +73,21 @@ def num_steps_of(arm: Arm, canvas: Canvas, settings: Settings) -> int:
     return own[0] if own else max(k for k in range(1, USUAL_STEPS + 1) if arm.num_steps % k == 0)
 
 
-def sampled(opened: Opened, settings: Settings, canvas: Canvas, num_steps: int, key: int = 0) -> Iterator[list[int]]:
-    """The tokens of as many texts as are asked for, from a canvas of one row.
+def sampled(
+    opened: Opened, settings: Settings, canvas: Canvas, frame: Frame, num_steps: int, key: int = 0
+) -> Iterator[list[int]]:
+    """The tokens, inside the frame, of as many texts as are asked for, from a canvas of one row.
 
     The draws follow from the seed, the key, and the number of the first text of a batch.
     """
     for start in range(0, settings.count, BATCH):
-        rows = _copies(canvas, min(BATCH, settings.count - start))
+        rows = canvas.repeated(min(BATCH, settings.count - start))
         draws = generator(settings.seed, Purpose.SAMPLE, step=key, index=start)
         rng = torch.Generator().manual_seed(int(draws.integers(2**62)))  # its own, not torch's global one
-        watch = Watch(opened, rows) if settings.watch else None
+        watch = Watch(opened, rows, frame) if settings.watch else None
         last = rows.xt
         for state in opened.arm.sample(rows, num_steps, settings.truncation, rng):
             last = state.xt
             if watch is not None:
                 watch.show(state)
-        yield from last.tolist()
-
-
-def _copies(canvas: Canvas, count: int) -> Canvas:
-    return Canvas(*(part.repeat_interleave(count, 0) for part in (canvas.xt, canvas.masked, canvas.lengths)))
+        yield from map(frame.inside, last.tolist())

@@ -72,9 +72,13 @@ def run(args: argparse.Namespace) -> None:
     told = _told(given, scores, words, sizes, exact=figure.exact)
     about = _about(args, protocol, figure, scorer)
     if args.json:
-        print(json.dumps({**opened.described, **about, **told}, indent=2, ensure_ascii=False))
+        print(
+            json.dumps(
+                {**opened.described, **pairs.described(args.source), **about, **told}, indent=2, ensure_ascii=False
+            )
+        )
     else:
-        print("\n".join(_lines(about, told)))
+        print("\n".join(_lines(about, told, "text" if args.source is None else "text | source")))
 
 
 def _tokens(opened: Opened, given: list[str], frame: Frame) -> list[list[int]]:
@@ -143,12 +147,12 @@ def _perplexity(nats: np.ndarray, sizes: np.ndarray) -> float | None:
     return perplexity(nats, sizes) if sizes.sum() > 0 and nats.sum() / sizes.sum() < LARGEST else None
 
 
-def _lines(about: dict[str, Any], told: dict[str, Any]) -> list[str]:
+def _lines(about: dict[str, Any], told: dict[str, Any], scored: str) -> list[str]:
     """A line on the figure, a header, a row for every text and, of several, one for their mean."""
     kinds = {
-        "exact": "-ln p(text)",
-        "upper bound": "an upper bound on -ln p(text)",
-        "no bound": "no bound on -ln p(text)",
+        "exact": f"-ln p({scored})",
+        "upper bound": f"an upper bound on -ln p({scored})",
+        "no bound": f"no bound on -ln p({scored})",
     }
     drawn = "" if about["strata"] is None else f"; {about['strata']} draws a text, seed {about['seed']}"
     steps = "" if about["eval_steps"] is None else f", of its {about['eval_steps']}-step model"

@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,24 +22,24 @@ MASK = "[MASK]"  # understood whatever the tokenizer's own mask token is
 
 @dataclass(frozen=True)
 class Masked:
-    """A text, its row of token ids, None where it has a [MASK], and where on the row it stands."""
+    """A text, its row of token ids, None where it has a [MASK], and where of the row no end token can be its own."""
 
     text: str
     row: list[int | None]
-    place: slice
+    inner: list[bool]
 
     @property
     def unknown(self) -> int:
         return self.row.count(None)
 
 
-def canvas_of(opened: Opened, row: Sequence[int | None]) -> Canvas:
-    """A canvas of one row, on which None is unknown."""
+def canvas_of(opened: Opened, row: Sequence[int | None], frame: Frame) -> Canvas:
+    """A canvas of one row, on which None is unknown, and what stands in the frame before the text is none of it."""
     canvas = opened.arm.vocabulary.blank(torch.tensor([len(row)], device=opened.device))
     for place, token in enumerate(row):
         if token is not None:
             canvas.xt[0, place], canvas.masked[0, place] = token, False
-    return canvas
+    return replace(canvas, given=torch.tensor([len(frame.before)], device=opened.device)) if frame.before else canvas
 
 
 def add_arguments(parser: argparse.ArgumentParser, what: str) -> None:
@@ -119,9 +119,12 @@ def masked_text(opened: Opened, text: str, frame: Frame) -> Masked:
                     "one must stay as it is"
                 )
             tokens.append(token)
-    row = frame.around(tokens)
+    # what sees no end behind an unknown token would refuse one
+    row = frame.around(tokens, ended=not opened.left_to_right)
     check_length(opened, len(row))
-    return Masked(text, row, slice(len(frame.before), len(frame.before) + len(tokens)))
+    last = max((place for place, token in enumerate(tokens) if token is not None), default=-1)
+    goes_on = len(frame.before) + last if frame.filled_to is not None else 0
+    return Masked(text, row, [place < goes_on for place in range(len(row))])
 
 
 def _mask_pattern(opened: Opened) -> re.Pattern[str]:

@@ -10,6 +10,7 @@ from typing import TextIO
 from torch import Tensor
 
 from diffusionbert.commands.opened import Opened
+from diffusionbert.commands.pairs import Frame
 from diffusionbert.diffusion.sampling import Canvas, State
 
 SECONDS_A_STEP = 0.05  # on a terminal, so that an eye can follow
@@ -18,8 +19,8 @@ SECONDS_A_STEP = 0.05  # on a terminal, so that an eye can follow
 class Watch:
     """Shows the states of one canvas; what is still unknown stands as a block, or [MASK] where none can be written."""
 
-    def __init__(self, opened: Opened, canvas: Canvas, out: TextIO | None = None) -> None:
-        self._opened, self._canvas = opened, canvas
+    def __init__(self, opened: Opened, canvas: Canvas, frame: Frame, out: TextIO | None = None) -> None:
+        self._opened, self._canvas, self._frame = opened, canvas, frame
         self._out = sys.stderr if out is None else out
         self._drawn = 0  # lines on the terminal that the next state replaces
         self._block = _writable(self._out, "▁", "[MASK]")
@@ -44,13 +45,16 @@ class Watch:
         canvas, special = self._canvas, self._opened.arm.vocabulary
         unknown = canvas.masked & ((xt == special.mask_id) | (xt == special.pad_id))
         rows = zip(xt.tolist(), unknown.tolist(), canvas.lengths.tolist(), strict=True)
-        return [self._text(tokens[:length], hidden[:length]) for tokens, hidden, length in rows]
+        begin = len(self._frame.before)
+        return [self._text(tokens[begin:length], hidden[begin:length]) for tokens, hidden, length in rows]
 
     def _text(self, tokens: list[int], hidden: list[bool]) -> str:
-        """The text, and a block for each unknown token, a space around it."""
+        """The text up to its first end token, and a block for each unknown token, a space around it."""
         pieces, known = [], list[int]()
         for token, unseen in zip(tokens, hidden, strict=True):
             if not unseen:
+                if self._frame.is_end(token):
+                    break
                 known.append(token)
                 continue
             pieces += [self._opened.text(known).strip(), self._block]

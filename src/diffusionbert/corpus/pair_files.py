@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+from diffusionbert.corpus.sentences import normalize_space
 
 Told = Callable[[str], None]
 
@@ -27,7 +31,7 @@ def read(path: Path, fields: tuple[str, str], key: str, bad: Told | None = None)
         raise ValueError(f"{path}: no such file ({key})")
     if not path.name.endswith(".jsonl"):
         raise ValueError(f"{path}: unknown kind of file; expected .jsonl ({key})")
-    num_pairs = 0
+    num_pairs, left_out = 0, Counter[str]()
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
@@ -38,11 +42,14 @@ def read(path: Path, fields: tuple[str, str], key: str, bad: Told | None = None)
                 if bad is None:
                     raise ValueError(f"{path}: line {number} {error}") from None
                 bad(error.reason)
+                left_out[error.reason] += 1
                 continue
             num_pairs += 1
             yield pair
     if num_pairs == 0:
-        raise ValueError(f"{path}: no pair in it; expected one a line ({key})")
+        reasons = ", ".join(f"{reason} {number}" for reason, number in sorted(left_out.items()))
+        told = f" ({left_out.total()} lines left out: {reasons})" if reasons else ""
+        raise ValueError(f"{path}: no pair in it{told}; expected one a line ({key})")
 
 
 def _pair(line: bytes, number: int, fields: tuple[str, str]) -> tuple[str, str]:
@@ -52,9 +59,12 @@ def _pair(line: bytes, number: int, fields: tuple[str, str]) -> tuple[str, str]:
         found = f"is not UTF-8 (byte 0x{line[error.start]:02x} at {error.start})"
         raise _BadLineError("not_utf8", found) from None
     try:
-        record = json.loads(text)
+        # no number is read, and Python refuses to make an integer of very many digits
+        record = json.loads(text, object_pairs_hook=_object, parse_int=float)
     except json.JSONDecodeError as error:
         raise _BadLineError("not_json", f"is not JSON ({error.msg})") from None
+    except RecursionError:
+        raise _BadLineError("not_json", "is JSON nested too deeply; expected one object") from None
     halves: list[str] = []
     for field, reason in zip(fields, ("no_source", "no_target"), strict=True):
         value = record.get(field) if isinstance(record, dict) else None
@@ -63,6 +73,16 @@ def _pair(line: bytes, number: int, fields: tuple[str, str]) -> tuple[str, str]:
         if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
             raise _BadLineError("not_utf8", f"has half a character under '{field}' (a lone surrogate)")
         halves.append(value)
-    if not halves[1].strip():
+    if not normalize_space(halves[1]):
         raise _BadLineError("empty_target", f"has an empty '{fields[1]}'; expected a target")
     return halves[0], halves[1]
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, of which a key that stands there twice would else be the last one without a word."""
+    found: dict[str, Any] = {}
+    for key, value in members:
+        if key in found:
+            raise _BadLineError("duplicate_key", f"has '{key}' twice; expected each key once")
+        found[key] = value
+    return found

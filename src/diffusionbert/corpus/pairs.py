@@ -86,10 +86,11 @@ def _read(source: config.Pairs, skipped: Skipped) -> Iterator[tuple[str, str, st
     assert source.repository is not None, "the schema asks for it"
     for split, names in _NAMES_OF.items():
         for path in _parquet(source.repository, source.revision, split, names):
-            for text, target in zip(*(parquet.texts(path, name) for name in fields), strict=True):
-                if not target.strip():
+            rows = zip(*(parquet.texts(path, name) for name in fields), strict=True)
+            for number, (text, target) in enumerate(rows, start=1):
+                if not normalize_space(target):
                     if not source.skip_bad:
-                        raise ValueError(f"{path}: a row with an empty '{fields[1]}'; expected a target in each")
+                        raise ValueError(f"{path}: row {number} has an empty '{fields[1]}'; expected a target")
                     skipped.add(split, "empty_target")
                     continue
                 yield split, text, target, split

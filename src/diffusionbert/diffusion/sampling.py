@@ -50,12 +50,16 @@ class Canvas:
     """What is to be filled: tokens, and where they are [MASK]; the others inside a length are given and stay.
 
     A given token is to a sampler one that was revealed before it began. Positions beyond a length hold padding. Rows
-    need neither the same length nor the same pattern.
+    need neither the same length nor the same pattern. `given` is, as a batch's, how many leading tokens of each row
+    stand before its text, as the source of a pair does; None where none does. The known words of a text are part of it.
+    `inner` is where a text is known to go on behind, so that no end token may be written there; None: nowhere.
     """
 
     xt: Int[Tensor, "B L"]
     masked: Bool[Tensor, "B L"]
     lengths: Int[Tensor, B]
+    given: Int[Tensor, B] | None = None
+    inner: Bool[Tensor, "B L"] | None = None
 
     @staticmethod
     def blank(lengths: Int[Tensor, B], mask_id: int, pad_id: int) -> Canvas:
@@ -71,11 +75,27 @@ class Canvas:
         place = torch.arange(tokens.shape[1], device=tokens.device)
         inside, told = place < lengths[:, None], place < given[:, None]
         xt = torch.where(told, tokens, mask_id).masked_fill(~inside, pad_id)
-        return Canvas(xt, inside & ~told, lengths)
+        return Canvas(xt, inside & ~told, lengths, given)
+
+    @property
+    def inside(self) -> Bool[Tensor, "B L"]:
+        """Where a row has a token, a source's included."""
+        return torch.arange(self.xt.shape[1], device=self.xt.device) < self.lengths[:, None]
 
     @property
     def counted(self) -> Bool[Tensor, "B L"]:
-        return torch.arange(self.xt.shape[1], device=self.xt.device) < self.lengths[:, None]
+        """The positions of the text: those that a scorer counts, so that a mean over them is the one it takes."""
+        if self.given is None:
+            return self.inside
+        place = torch.arange(self.xt.shape[1], device=self.xt.device)
+        return self.inside & (place >= self.given[:, None])
+
+    def repeated(self, count: int) -> Canvas:
+        """So many copies of every row."""
+        row = torch.arange(len(self.xt), device=self.xt.device).repeat_interleave(count)
+        given = None if self.given is None else self.given[row]
+        inner = None if self.inner is None else self.inner[row]
+        return Canvas(self.xt[row], self.masked[row], self.lengths[row], given, inner)
 
 
 def strided_grid(num_steps: int, num_eval_steps: int) -> list[int]:

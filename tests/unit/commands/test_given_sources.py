@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from diffusionbert.arms.build import saved_arm
+from diffusionbert.arms import autoregressive, bert_mouth, diffusion_lm
+from diffusionbert.arms.build import saved_arm, vocabulary_of
 from diffusionbert.arms.saved import save_arm
 from diffusionbert.corpus.batches import collate
 from diffusionbert.corpus.shards import Shards
 from diffusionbert.corpus.tokenizers import encode_text
+from diffusionbert.denoisers import backbone
 from diffusionbert.evaluation import evaluate
 from diffusionbert.stages.evaluate import scored_tokens
 from toy_arms import disturb
 from unit.program import Program
-from unit.small_arms import LINEAR, SPINDLE, small_arm
+from unit.small_arms import LINEAR, SENTENCE, SHAPE, SPINDLE, information_of, small_arm
 
+GPT = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 64}
+EMBEDDED: dict[str, Any] = {
+    "init": "random",
+    "schedule": "sqrt",
+    "num_steps": 32,
+    "embedding_size": 16,
+    "sampling_steps": 8,
+    "prediction": "expected",
+    "objective": "bound",
+    "partial_noising": True,
+}
 SOURCE = "the old man saw the house ."
 
 
@@ -45,9 +59,8 @@ def test_targets_are_written_behind_a_source(program: Program, of_pairs: Path) -
     assert not any("[SEP]" in text or "[MASK]" in text for text in told["texts"])
     lines = err.splitlines()
     assert lines[0].count("▁") == 12
-    begin = lines[0][8:].partition("[SEP]")[0]
-    assert begin
-    assert all(line[8:].startswith(begin) for line in lines[1:])
+    assert not any("[SEP]" in line or "the old man saw" in line for line in lines), "what is drawn is the target"
+    assert [line[8:] for line in lines[-3:]] == [text.strip() for text in told["texts"]]
 
 
 def test_targets_of_a_source_are_filled(program: Program, of_pairs: Path) -> None:
@@ -57,7 +70,59 @@ def test_targets_of_a_source_are_filled(program: Program, of_pairs: Path) -> Non
     she, it = (encode_text(of_pairs, word) for word in ("she", "it"))
     tokens = told["tokens"][0]
     assert tokens[: len(she)] == she
-    assert tokens[len(she) + 1 :] == it  # whatever the [MASK] became: an end token, too
+    assert tokens[len(she) + 1 :] == it
+
+
+def bent_to_the_end(held: Shards, name: str) -> Any:
+    """An arm of pairs that, but for the causal one, would write end tokens everywhere."""
+    vocabulary, tokenizer = vocabulary_of(held, information_of(held)), held.tokenizer_folder
+    torch.manual_seed(0)
+    if name == "left":
+        causal = backbone.fresh(GPT, vocabulary.size, kind="causal")
+        return autoregressive.Autoregressive(autoregressive.Settings(init="random"), causal, vocabulary, tokenizer)
+    masked = backbone.fresh(SHAPE, vocabulary.size, kind="masked")
+    if name == "mouth":
+        arm: Any = bert_mouth.BertMouth(bert_mouth.Settings(init="random", num_steps=32), masked, vocabulary, tokenizer)
+    elif name == "embedded":
+        arm = diffusion_lm.DiffusionLM(diffusion_lm.Settings(**EMBEDDED), masked, vocabulary, tokenizer)
+        with torch.no_grad():
+            arm.denoiser.rounding_bias[vocabulary.sep_id] = 30.0
+        return arm
+    else:
+        arm = small_arm(held, {"linear": LINEAR, "spindle": SPINDLE, "sentence": SENTENCE}[name])
+    with torch.no_grad():
+        arm.denoiser.model.cls.predictions.bias[vocabulary.sep_id] = 30.0
+    return arm
+
+
+@pytest.mark.parametrize("name", ["linear", "spindle", "sentence", "mouth", "embedded"])
+def test_no_target_ends_before_its_given_words(program: Program, held: Shards, tmp_path: Path, name: str) -> None:
+    save_arm(bent_to_the_end(held, name), tmp_path / "arm", held.manifest["pairs"])
+    text = "she [MASK] [MASK] it [MASK] [MASK]"
+    code, out, err = program("infill", text, "--source", SOURCE, "--arm", tmp_path / "arm", "--json", "-n", 4)
+    assert (code, err) == (0, "")
+    (told,) = json.loads(out)["texts"]
+    she, it = (encode_text(tmp_path / "arm", word) for word in ("she", "it"))
+    for tokens, filling in zip(told["tokens"], told["fillings"], strict=True):
+        assert tokens[: len(she)] == she
+        assert tokens[len(she) + 2 :] == it, "what is behind the first end is cut off"
+        assert held.special.sep_id not in tokens
+        assert "[SEP]" not in filling
+
+
+def test_a_causal_arm_of_pairs_goes_on_behind_the_given_words(program: Program, held: Shards, tmp_path: Path) -> None:
+    save_arm(bent_to_the_end(held, "left"), tmp_path / "arm", held.manifest["pairs"])
+    code, out, err = program(
+        "infill", "she saw [MASK] [MASK] [MASK]", "--source", SOURCE, "--arm", tmp_path / "arm", "--json", "-n", 40
+    )
+    assert (code, err) == (0, "")
+    (told,) = json.loads(out)["texts"]
+    given = encode_text(tmp_path / "arm", "she saw")
+    assert told["steps"] == 3
+    assert all(tokens[: len(given)] == given for tokens in told["tokens"])
+    assert {len(tokens) - len(given) for tokens in told["tokens"]} <= {0, 1, 2, 3}
+    assert len({tuple(tokens) for tokens in told["tokens"]}) > 1
+    assert not any("[SEP]" in filling for filling in told["fillings"])
 
 
 def test_the_score_of_a_target_is_the_evaluate_stages(program: Program, of_pairs: Path, held: Shards) -> None:
@@ -87,6 +152,25 @@ def test_the_score_of_a_target_is_the_evaluate_stages(program: Program, of_pairs
     assert told["words"] == split.words[number]
 
 
+def test_empty_targets_are_told_of(program: Program, held: Shards, of_pairs: Path, tmp_path: Path) -> None:
+    save_arm(bent_to_the_end(held, "linear"), tmp_path / "arm", held.manifest["pairs"])
+    arguments = ["generate", "--source", SOURCE, "--arm", tmp_path / "arm", "-n"]
+    assert program(*arguments, 2) == (0, "\n\n", "2 of 2 texts are empty: the arm ended them at once\n")
+    assert program(*arguments, 1)[2] == "1 of 1 texts is empty: the arm ended it at once\n"
+    code, out, err = program("generate", "--source", SOURCE, "--arm", of_pairs, "-n", 3)
+    assert (code, err, all(out.splitlines())) == (0, "", True)
+
+
+def test_the_source_is_told_and_an_empty_one_is_none(program: Program, of_pairs: Path) -> None:
+    for arguments in (["score", "she saw it", "--strata", 2], ["infill", "she [MASK] it"], ["generate"]):
+        for source in (SOURCE, ""):
+            told = json.loads(program(*arguments, "--arm", of_pairs, "--source", source, "--json")[1])
+            assert told["source"] == source
+    code, out, _ = program("score", "she saw it", "--strata", 2, "--arm", of_pairs, "--source", SOURCE)
+    assert code == 0
+    assert out.startswith("# valid: an upper bound on -ln p(text | source), in nats")
+
+
 def test_what_does_not_fit_is_one_line(program: Program, of_pairs: Path, folders: dict[str, Path]) -> None:
     def refused(*arguments: object) -> str:
         code, out, err = program(*arguments)
@@ -94,11 +178,14 @@ def test_what_does_not_fit_is_one_line(program: Program, of_pairs: Path, folders
         return err.strip()
 
     arm = ["--arm", of_pairs]
-    assert refused("generate", *arm) == ("error: --source: found none; expected one, as this arm was trained on pairs")
-    assert refused("generate", *arm, "--source", " ") == "error: --source: empty; expected some words"
+    for command in (["generate"], ["score", "she saw it"], ["infill", "she [MASK] it"]):
+        assert refused(*command, *arm) == (
+            "error: --source: found none; expected one, as this arm was trained on pairs; --source '' is an empty one"
+        )
     assert refused("generate", *arm, "--source", SOURCE, "--length", 5) == (
         "error: --length: found 5; expected none, as this arm has learnt where a target ends"
     )
+    arm = [*arm, "--source", SOURCE]
     assert refused("infill", "[MASK] " * 13, *arm) == (
         "error: text 1: 13 tokens; expected at most 12, as the targets that the arm saw"
     )

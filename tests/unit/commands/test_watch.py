@@ -13,6 +13,7 @@ import torch
 from diffusionbert.arms.build import saved_arm
 from diffusionbert.commands import watch
 from diffusionbert.commands.opened import Opened
+from diffusionbert.commands.pairs import Frame
 from diffusionbert.corpus.tokenizers import saved_tokenizer
 from diffusionbert.diffusion.sampling import State
 
@@ -34,7 +35,7 @@ def test_a_terminal_is_redrawn_in_lines_that_do_not_wrap(linear: Opened, monkeyp
     monkeypatch.setattr(watch, "SECONDS_A_STEP", 0.0)
     monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((20, 24)))
     canvas, out = linear.arm.vocabulary.blank(torch.tensor([12, 3])), Terminal()
-    shown = watch.Watch(linear, canvas, out)
+    shown = watch.Watch(linear, canvas, Frame([], 0), out)
     shown.show(State(8, canvas.xt, 1))
     first, second = out.getvalue().split("\x1b[2A")
     for drawn in (first, second):
@@ -47,6 +48,19 @@ def test_a_terminal_is_redrawn_in_lines_that_do_not_wrap(linear: Opened, monkeyp
 
 def test_where_no_block_can_be_written_a_mask_is_named(linear: Opened) -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    watch.Watch(linear, linear.arm.vocabulary.blank(torch.tensor([2])), out)
+    watch.Watch(linear, linear.arm.vocabulary.blank(torch.tensor([2])), Frame([], 0), out)
     out.seek(0)
     assert out.read() == "start   [MASK] [MASK]\n"
+
+
+def test_the_source_and_what_is_behind_the_end_are_not_drawn(linear: Opened) -> None:
+    special, out = linear.arm.vocabulary, Terminal()
+    word, end = int(special.candidates.nonzero()[0, 0]), special.sep_id
+    canvas = linear.arm.vocabulary.blank(torch.tensor([6]))
+    canvas.xt[0, :2], canvas.masked[0, :2] = torch.tensor([word, end]), False
+    shown = watch.Watch(linear, canvas, Frame([word, end], end, 4), out)
+    text = linear.text([word]).strip()
+    shown.show(State(8, torch.tensor([[word, end, word, special.mask_id, end, special.mask_id]]), 1))
+    first, second = out.getvalue().split("\x1b[1A")
+    assert first.strip() == "\x1b[2Kstart   ▁ ▁ ▁ ▁"
+    assert second.strip() == f"\x1b[2Kt    8  {text} ▁"

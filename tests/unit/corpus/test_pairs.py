@@ -27,6 +27,10 @@ BAD = {
     b'["a", "b"]\n': ("no_source", "line 2 has no text under 'src'"),
     '{"src": "caf\u00e9", "trg": "b"}\n'.encode("latin-1"): ("not_utf8", "line 2 is not UTF-8 (byte 0xe9 at 12)"),
     b'{"src": "\\ud800", "trg": "b"}\n': ("not_utf8", "line 2 has half a character under 'src'"),
+    b'{"src": "a", "trg": "\\u200b \\ufeff"}\n': ("empty_target", "line 2 has an empty 'trg'; expected a target"),
+    b'{"src": "a", "src": "b", "trg": "c"}\n': ("duplicate_key", "line 2 has 'src' twice; expected each key once"),
+    b"[" * 100_000 + b"\n": ("not_json", "line 2 is JSON nested too deeply"),
+    b'{"src": ' + b"1" * 5_000 + b', "trg": "b"}\n': ("no_source", "line 2 has no text under 'src'"),
 }
 
 
@@ -118,6 +122,13 @@ def test_a_file_without_pairs_is_refused(content: bytes | None, told: str) -> No
     assert str(error.value).startswith(f"{path}: ")
 
 
+def test_a_file_of_which_every_line_is_left_out_says_why() -> None:
+    paths = three(b'{"src": "only"}\n[1]\n["x"]\n')
+    told = r"^corpora/train\.jsonl: no pair in it \(3 lines left out: no_source 2, no_target 1\); expected one a line"
+    with pytest.raises(ValueError, match=told):
+        built(section(paths=paths, skip_bad=True))
+
+
 @pytest.mark.parametrize("task", sorted(PUBLISHED_COUNTS))
 def test_another_number_of_pairs_than_published_is_refused_unless_allowed(task: str) -> None:
     paths = three()
@@ -142,6 +153,16 @@ def test_parquet_files_of_a_folder(tmp_path: Path) -> None:
         pq.write_table(pa.table(columns), f"data/{name}-00000-of-00001.parquet")
     metrics = built(section(repository="data"))
     assert metrics["sentences"] == {"train": 40, "valid": 5, "test": 4}
+
+
+def test_an_empty_target_of_a_parquet_file_is_named_by_its_row() -> None:
+    for name in ("train", "validation", "test"):
+        Path("data").mkdir(exist_ok=True)
+        targets = ["b", "\u200b\u2060" if name == "test" else "d", "f"]
+        pq.write_table(pa.table({"src": ["a", "c", "e"], "trg": targets}), f"data/{name}-00000-of-00001.parquet")
+    with pytest.raises(ValueError, match=r"test-00000-of-00001\.parquet: row 2 has an empty 'trg'; expected a target"):
+        built(section(repository="data"))
+    assert built(section(repository="data", skip_bad=True))["skipped"] == {"test": {"empty_target": 1}}
 
 
 def test_no_more_pairs_than_wanted() -> None:

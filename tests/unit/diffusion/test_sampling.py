@@ -235,3 +235,16 @@ def test_strided_grids() -> None:
     for bad in (0, 3, 16):
         with pytest.raises(ValueError, match=f"{bad} steps do not divide"):
             strided_grid(8, bad)
+
+
+def test_the_known_words_of_a_text_are_counted_and_its_source_is_not() -> None:
+    masked = torch.tensor([[False, False, False, True, False, False], [False, True, True, False, False, False]])
+    inner = torch.arange(6).expand(2, -1) < 4
+    canvas = Canvas(torch.zeros(2, 6, dtype=torch.long), masked, torch.tensor([6, 4]), torch.tensor([2, 1]), inner)
+    wanted = torch.tensor([[False, False, True, True, True, True], [False, True, True, True, False, False]])
+    assert torch.equal(canvas.counted, wanted)
+    assert canvas.inside.sum(-1).tolist() == [6, 4]
+    twice = canvas.repeated(2)
+    assert torch.equal(twice.counted, wanted[[0, 0, 1, 1]])
+    assert twice.inner is not None
+    assert torch.equal(twice.inner, inner[[0, 0, 1, 1]])

@@ -59,5 +59,7 @@ RULES = [
     "seeds: the paired interval over sources must exclude no effect *and* the effect must exceed the spread over "
     "seeds, the range of a pair of arms of this profile that has 3 seeds. Where no pair has, nothing is decided.",
     "Comparable: reproduced when the whole interval of what is missing is within the spread over seeds, contradicted "
-    "when the whole of it is beyond.",
+    "when the whole of it is beyond. Nothing is decided where one of the two writes nothing for more than half of the "
+    "sources, or is not above the nearest neighbour in train in that score, the paired interval over sources deciding: "
+    "two systems that both fail are comparable, and it says nothing.",
 ]

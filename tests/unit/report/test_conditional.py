@@ -149,6 +149,37 @@ def test_quality_that_is_missing_by_more_than_the_spread_contradicts(folder: Pat
     assert conditional_claims(read(folder))[0].parts[0].decision.verdict == Verdict.INCONCLUSIVE
 
 
+def test_a_system_that_writes_nothing_is_no_measure_of_quality(folder: Path) -> None:
+    """What is missing to an empty text's score is negative: without this rule it would be reproduced."""
+    held = read_json(folder / "pairs" / "metrics.json")
+    held["arms"]["diffuseq"]["empty"] = 51
+    edit(folder / "pairs" / "metrics.json", arms=held["arms"], spread=[spread_of(0.001)])
+    (quality, _, _) = conditional_claims(read(folder))
+    assert {part.decision.verdict for part in quality.parts} == {Verdict.INCONCLUSIVE}
+    assert quality.parts[0].decision.reason == "“DiffuSeq” writes nothing for 51 of 100 sources"
+    held["arms"]["diffuseq"]["empty"] = 50
+    edit(folder / "pairs" / "metrics.json", arms=held["arms"])
+    assert verdicts(read(folder))["conditional_quality"] == Verdict.REPRODUCED
+
+
+@pytest.mark.parametrize("name", ["linear", "diffuseq"])
+def test_a_system_that_is_not_above_the_nearest_neighbour_is_none_either(folder: Path, name: str) -> None:
+    held = read_json(folder / "pairs" / "metrics.json")
+    for row in held["contrasts"]:
+        if (row["one"], row["other"]) == (name, "nearest"):
+            row["bleu"] = {"value": 0.01, "low": -0.01, "high": 0.03, "sources": 100}
+    edit(folder / "pairs" / "metrics.json", contrasts=held["contrasts"], spread=[spread_of(0.001)])
+    parts = conditional_claims(read(folder))[0].parts
+    bleu, rouge = parts[:2]  # of the linear arm against DiffuSeq
+    assert bleu.decision.verdict == Verdict.INCONCLUSIVE
+    assert f"“{ROWS[name][0]}” is not above that of the nearest neighbour in train" in bleu.decision.reason
+    assert rouge.decision.verdict == Verdict.REPRODUCED
+    assert parts[2].decision.verdict == (Verdict.REPRODUCED if name == "linear" else Verdict.INCONCLUSIVE)
+    held["contrasts"] = [row for row in held["contrasts"] if row["other"] != "nearest"]
+    edit(folder / "pairs" / "metrics.json", contrasts=held["contrasts"])
+    assert verdicts(read(folder))["conditional_quality"] == Verdict.NOT_RUN
+
+
 def test_a_score_that_most_sources_lack_decides_nothing(folder: Path) -> None:
     held = read_json(folder / "pairs" / "metrics.json")
     for row in held["contrasts"]:

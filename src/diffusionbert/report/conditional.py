@@ -60,10 +60,11 @@ def _ours(held: Values, arms: Sequence[ArmResults], group: str) -> Table:
 
 def _more(held: Values, arms: Sequence[ArmResults], group: str) -> Table:
     """What the scores are to be read with."""
-    columns = ["System", "BLEU of all candidates", "Corpus BLEU", "Mean words", "Empty texts"]
-    columns += ["Sources without a 4-gram", "Chosen otherwise by DiffuSeq's rule"]
-    keys = ["bleu_of_all", "corpus_bleu", "mean_words", "empty"]
-    keys += ["without_four_grams", "chosen_otherwise_by_diffuseq"]
+    columns = ["System", "BLEU of all candidates", "Corpus BLEU", "Mean words", "Empty texts", "Candidates"]
+    columns += ["Empty candidates", "Sources without two texts", "Sources without a 4-gram"]
+    columns += ["Chosen otherwise by DiffuSeq's rule"]
+    keys = ["bleu_of_all", "corpus_bleu", "mean_words", "empty", "num_candidates"]
+    keys += ["empty_candidates", "without_two_texts", "without_four_grams", "chosen_otherwise_by_diffuseq"]
     lines = [[arm.label, *_cells(held["arms"].get(arm.name), keys)] for arm in arms]
     lines += [[label, *_cells(scores, keys)] for label, scores in _beside(held)]
     numeric = frozenset(range(1, len(columns)))

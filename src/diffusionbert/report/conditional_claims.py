@@ -113,8 +113,8 @@ def _diversity(results: Results) -> Claim:
             for score, claimed in (("div_4", 1), ("self_bleu", -1))
         ]
     note = (
-        "Diversity alone is no merit: texts at random have most of it, and empty ones have a Self-BLEU of 0. It is to "
-        "be read beside BLEU and the lengths."
+        "Diversity alone is no merit: texts at random have most of it. It is to be read beside BLEU and the lengths. "
+        "Empty candidates have none: Self-BLEU is over those that are not empty, of sources that have two at least."
     )
     return Claim("conditional_diversity", says, parts, note)
 

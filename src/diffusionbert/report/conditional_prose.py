@@ -12,15 +12,18 @@ INTRODUCTION = [
 OURS_NOTE = (
     "≤ marks an upper bound, = an exact value. BLEU is the mean over targets of the smoothed BLEU-4 of a text against "
     "its reference. dist-1 is over the words of all texts together, so that it falls as their number grows. Self-BLEU "
-    "has each candidate against all the others of its source; div-4 leaves out sources whose candidates have no "
-    "4-gram. Copying the source and the train target of the nearest train "
-    "source are no systems: a score that they reach says little."
+    "has each candidate against all the others of its source, empty ones left out, and so are sources with fewer "
+    "than two that are not; div-4 leaves out sources whose candidates have no 4-gram. "
+    "Copying the source and the train target of the nearest train source are no systems: a score that they reach "
+    "says little."
 )
 
 MORE_NOTE = (
     "BLEU of all candidates is the mean without any choice: what the choice gains is the difference to BLEU. Corpus "
-    "BLEU is not smoothed and of all texts together. An empty text scores 0. Where many sources are without a 4-gram, "
-    "div-4 is of the few that have one."
+    "BLEU is not smoothed and of all texts together. An empty text scores 0. Empty texts are those among the "
+    "chosen, empty candidates those among all: an empty one agrees with none, so that the choice passes over it where "
+    "two others have a word in common. Where many "
+    "sources are without two texts or without a 4-gram, Self-BLEU and div-4 are of the few that have them."
 )
 
 DIFFUSEQ_NOTE = (

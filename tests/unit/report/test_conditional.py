@@ -58,6 +58,8 @@ def test_arms_and_baselines_stand_in_two_tables_one_for_each_way_of_counting(fol
     references = by_name["The references themselves"]
     assert (references["BLEU"], references["dist-1"]) == ("n/a", "0.3000")
     (more,) = tables(document, "What to read the scores with")
+    held = dict(zip(more.columns, more.rows[0], strict=True))
+    assert (held["Candidates"], held["Empty candidates"], held["Sources without two texts"]) == ("300", "7", "0")
     assert more.rows[-1][:5] == ["The references themselves", "n/a", "n/a", "25.50", "n/a"]
     assert by_name["DiffuSeq"]["BLEU"].startswith(f"{BLEU['diffuseq']:.4f} [")
     assert not any("BERTScore" in column for column in ours.columns)

@@ -49,11 +49,11 @@ def _length(results: Results) -> list[Block]:
 
 def _ours(held: Values, arms: Sequence[ArmResults], group: str) -> Table:
     under = held.get("bertscore")
-    columns = ["System", "Nats per target", "BLEU", "ROUGE-L", *([f"BERTScore ({under})"] if under else [])]
+    columns = ["System", "Steps", "Nats per target", "BLEU", "ROUGE-L", *([f"BERTScore ({under})"] if under else [])]
     columns += ["dist-1", "Self-BLEU", "div-4"]
     keys = [*QUALITY, *(["bertscore"] if under else []), "distinct_1", *DIVERSITY]
-    lines = [[arm.label, _nats(arm), *_cells(held["arms"].get(arm.name), keys)] for arm in arms]
-    lines += [[label, NOT_APPLICABLE, *_cells(scores, keys)] for label, scores in _beside(held)]
+    lines = [[arm.label, _steps(arm), _nats(arm), *_cells(held["arms"].get(arm.name), keys)] for arm in arms]
+    lines += [[label, NOT_APPLICABLE, NOT_APPLICABLE, *_cells(scores, keys)] for label, scores in _beside(held)]
     numeric = frozenset(range(1, len(columns)))
     return Table(f"Conditional generation, as we count ({group})", columns, lines, numeric, prose.OURS_NOTE)
 
@@ -94,6 +94,11 @@ def _beside(held: Values) -> list[tuple[str, Values | None]]:
     """The rows that are no system, the references last."""
     baselines = [(label, held["baselines"].get(name)) for name, label in BASELINES.items()]
     return [*baselines, (REFERENCES, held.get("references"))]
+
+
+def _steps(arm: ArmResults) -> str:
+    """In how many steps the candidates were written: a system's own number, or the one that all others share."""
+    return NOT_RUN if arm.sample is None else number(arm.sample["num_steps"])
 
 
 def _nats(arm: ArmResults) -> str:
@@ -158,10 +163,11 @@ def samples(results: Results) -> list[Block]:
     settings = results.params.sample
     told = "; ".join(
         f"{key.replace('_', ' ')} {setting(getattr(settings, key))}"
-        for key in ("sampler", "num_steps", "temperature", "top_k", "top_p")
+        for key in ("sampler", "temperature", "top_k", "top_p")
     )
     labels = {arm.name: arm.label for arm in rows(results)} | BASELINES
-    found: list[Block] = [Text(f"The first sources of the test split, not chosen: {told}.")]
+    steps = "; ".join(f"{arm.label} {_steps(arm)}" for arm in rows(results))
+    found: list[Block] = [Text(f"The first sources of the test split, not chosen: {told}. Steps: {steps}.")]
     for index, each in enumerate(held["examples"][: results.params.report.num_samples]):
         lines = [["Source", each["source"]], ["Reference", each["reference"]]]
         lines += [[label, _text(each["answers"].get(name))] for name, label in labels.items() if name != "copy"]

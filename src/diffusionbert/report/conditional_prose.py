@@ -10,12 +10,12 @@ INTRODUCTION = [
 ]
 
 OURS_NOTE = (
-    "≤ marks an upper bound, = an exact value. BLEU is the mean over targets of the smoothed BLEU-4 of a text against "
-    "its reference. dist-1 is over the words of all texts together, so that it falls as their number grows. Self-BLEU "
-    "has each candidate against all the others of its source, empty ones left out, and so are sources with fewer "
-    "than two that are not; div-4 leaves out sources whose candidates have no 4-gram. "
-    "Copying the source and the train target of the nearest train source are no systems: a score that they reach "
-    "says little."
+    "≤ marks an upper bound, = an exact value. Steps are those of sampling. BLEU is the mean over targets of the "
+    "smoothed BLEU-4 of a text against its reference. dist-1 is over the words of all texts together, so that it "
+    "falls as their number grows. Self-BLEU has each candidate against all the others of its source, empty ones left "
+    "out, and so are sources with fewer than two that are not; div-4 leaves out sources whose candidates have no "
+    "4-gram. Copying the source and the train target of the nearest train source are no systems: a score that they "
+    "reach says little."
 )
 
 MORE_NOTE = (

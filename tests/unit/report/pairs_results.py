@@ -78,6 +78,7 @@ def write_pairs(folder: Path, params: config.Params) -> Path:
     write_results(folder, params)
     for name in ("diffuseq", "gpt"):
         own = {"diffuseq": ("bound", True), "gpt": ("exact", False)}[name]
+        edit(folder / "sample" / name / "metrics.json", num_steps={"diffuseq": 12, "gpt": 32}[name])
         edit(folder / "evaluate" / name / "metrics.json", protocols={own[0]: figure(70.0, is_bound=own[1])}, orders={})
     for file in folder.glob("sample/*/samples.jsonl"):
         file.unlink()

@@ -55,6 +55,8 @@ def test_arms_and_baselines_stand_in_two_tables_one_for_each_way_of_counting(fol
     assert by_name["DiffuSeq"]["Nats per target"].startswith("≤ 70.00")
     assert by_name["GPT, autoregressive"]["Nats per target"].startswith("= 70.00")
     assert by_name["Copy of the source"]["Self-BLEU"] == by_name["Copy of the source"]["Nats per target"] == "n/a"
+    assert [by_name[name]["Steps"] for name in ("DiffuSeq", "GPT, autoregressive")] == ["12", "32"]
+    assert (ours.rows[0][1], by_name["Copy of the source"]["Steps"]) == ("8", "n/a")
     references = by_name["The references themselves"]
     assert (references["BLEU"], references["dist-1"]) == ("n/a", "0.3000")
     (more,) = tables(document, "What to read the scores with")
@@ -99,6 +101,8 @@ def test_samples_have_the_source_its_reference_and_every_systems_choice(folder: 
     ]
     assert [row[1] for row in first.rows[2:4]] == ["linear went to Egypt .", "spindle went to Egypt ."]
     assert first.rows[5] == ["GPT, autoregressive", "(empty)"]
+    told = "DiffusionBERT, linear, TAD 8; DiffusionBERT, spindle, TAD 8; DiffuSeq 12; GPT, autoregressive 32."
+    assert f"top p n/a. Steps: {told}" in render_markdown(report(read(folder)))
     assert second.caption == "Source 1"  # report.num_samples is 2
 
 

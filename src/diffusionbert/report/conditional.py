@@ -25,7 +25,7 @@ NAMES = {"bleu": "BLEU", "rouge_l": "ROUGE-L", "self_bleu": "Self-BLEU", "div_4"
 def blocks(results: Results) -> list[Block]:
     """The section; `results` are those of a corpus of pairs."""
     held = results.pairs
-    told: list[Block] = [*texts(prose.INTRODUCTION), *_length(results)]
+    told: list[Block] = [*texts(prose.INTRODUCTION), *data(results), *_length(results)]
     if not held or not held.get("arms"):
         return [*told, Text(f"Scores of pairs: {NOT_RUN}."), *published()]
     task = f"{held['task']}, {number(held['sources'])} sources, {number(held['candidates'])} candidates of each"
@@ -40,6 +40,12 @@ def blocks(results: Results) -> list[Block]:
         Text("Signatures of the scores:"),
         Bullets(signatures),
     ]
+
+
+def data(results: Results) -> list[Block]:
+    """What the pairs are, in words; nothing of a corpus of another kind."""
+    pairs = results.params.corpus.pairs
+    return [] if pairs is None else [Text(prose.TASKS[pairs.task])]
 
 
 def _length(results: Results) -> list[Block]:

@@ -9,6 +9,16 @@ INTRODUCTION = [
     "that of the candidates of one source.",
 ]
 
+TASKS = {
+    "kjv_web": "The data: verses of King James' Bible (1769) and, as their targets, the same verses of the World "
+    "English Bible. They are split by book: no book has verses in two splits.",
+    "qqp": "The data: Quora question pairs (QQP), one question and another that asks the same, in DiffuSeq's splits.",
+    "quasar_t": "The data: Quasar-T, a passage and a question about it, in DiffuSeq's splits.",
+    "wiki_auto": "The data: Wiki-Auto, a sentence and a simpler one, in DiffuSeq's splits.",
+    "cc": "The data: Commonsense Conversation, what is said and what is answered, in DiffuSeq's splits.",
+    "files": "The data: pairs of the user's own files.",
+}
+
 OURS_NOTE = (
     "≤ marks an upper bound, = an exact value. Steps are those of sampling. BLEU is the mean over targets of the "
     "smoothed BLEU-4 of a text against its reference. dist-1 is over the words of all texts together, so that it "

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pairs_results import BLEU, ROWS, pair_params, spread_of, write_pairs
 from synthetic_results import edit, make_params, write_results
 
+from diffusionbert.config import Pairs
 from diffusionbert.files import read_json, write_text
-from diffusionbert.report import claim_page
+from diffusionbert.report import claim_page, conditional_prose
 from diffusionbert.report.conditional_claims import conditional_claims
-from diffusionbert.report.document import Document, Table
+from diffusionbert.report.document import Document, Table, Text
 from diffusionbert.report.findings import summary
 from diffusionbert.report.html import render_html
 from diffusionbert.report.key import lock_key
@@ -67,6 +69,21 @@ def test_arms_and_baselines_stand_in_two_tables_one_for_each_way_of_counting(fol
     assert not any("BERTScore" in column for column in ours.columns)
     (theirs,) = tables(document, "as DiffuSeq's script counts")
     assert theirs.columns == ["System", "BLEU", "ROUGE-L", "dist-1", "Self-BLEU", "div-4"]
+
+
+def test_the_data_are_named_in_words_and_the_books_that_are_held_out(folder: Path) -> None:
+    told = {"source": "pairs", "pairs": {"task": "kjv_web", "packages": ["a", "b"]}}
+    packages = {name: {"version": "1", "sha256": "0" * 64} for name in ("a", "b")}
+    params = pair_params(corpus=told | {"valid_share": 0.05, "test_share": 0.1}, packages=packages)
+    edit(folder / "corpus" / "metrics.json", held_out_books={"valid": ["Jonah"], "test": ["Ezra", "James"]})
+    document = report(read_results(folder, params, folder / "dvc.lock"))
+    (books,) = tables(document, "Books held out")
+    assert books.rows == [["valid", "Jonah"], ["test", "Ezra, James"]]
+    sections = {section.anchor: section.blocks for section in document.sections}
+    for anchor in ("conditional", "corpus"):
+        assert Text(conditional_prose.TASKS["kjv_web"]) in sections[anchor]
+    assert "World English Bible" in conditional_prose.TASKS["kjv_web"]
+    assert set(get_args(Pairs.model_fields["task"].annotation)) == set(conditional_prose.TASKS)
 
 
 def test_the_published_tables_are_tables_of_their_own_with_their_data_named(folder: Path) -> None:

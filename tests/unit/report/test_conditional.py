@@ -12,6 +12,7 @@ from synthetic_results import edit, make_params, write_results
 from diffusionbert.config import Pairs
 from diffusionbert.files import read_json, write_text
 from diffusionbert.report import claim_page, conditional_prose
+from diffusionbert.report.conditional import brief
 from diffusionbert.report.conditional_claims import conditional_claims
 from diffusionbert.report.document import Document, Table, Text
 from diffusionbert.report.findings import summary
@@ -201,6 +202,17 @@ def test_a_system_that_is_not_above_the_nearest_neighbour_is_none_either(folder:
     held["contrasts"] = [row for row in held["contrasts"] if row["other"] != "nearest"]
     edit(folder / "pairs" / "metrics.json", contrasts=held["contrasts"])
     assert verdicts(read(folder))["conditional_quality"] == Verdict.NOT_RUN
+
+
+def test_the_short_table_leaves_out_the_diversity_of_a_few_sources(folder: Path) -> None:
+    held = read_json(folder / "pairs" / "metrics.json")
+    held["arms"]["diffuseq"] |= {"without_two_texts": 51, "without_four_grams": 50}
+    edit(folder / "pairs" / "metrics.json", arms=held["arms"])
+    short = brief(read(folder))
+    row = dict(zip(short.columns, short.rows[2], strict=True))
+    assert row["Self-BLEU"] == "n/a"
+    assert row["div-4"].startswith("0.8500")
+    assert dict(zip(short.columns, short.rows[0], strict=True))["Self-BLEU"].startswith("0.2000")
 
 
 def test_a_score_that_most_sources_lack_decides_nothing(folder: Path) -> None:

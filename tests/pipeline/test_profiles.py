@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from workflow import profiles
 
+from diffusionbert.arms.build import check
 from diffusionbert.config import load
 
 ROOT = Path(__file__).parents[2]
@@ -103,6 +104,21 @@ def test_the_paper_without_the_hub_is_the_paper_s_run() -> None:
         assert arm == paper.arms[name]
     sources = [described.source for described in (*offline.backbones.values(), *offline.tokenizers.values())]
     assert "hub" not in sources
+
+
+def test_pairs_on_a_gpu_have_every_time_design_and_three_seeds() -> None:
+    _, small = profiles.merged(ROOT, "pairs")
+    _, params = profiles.merged(ROOT, "gpu_pairs")
+    assert params.corpus == small.corpus
+    assert params.tokenize == small.tokenize
+    assert params.tokenize.target_length == "padded"
+    assert params.train.steps > small.train.steps
+    for name in small.arms:
+        seeds = {arm.seed for own, arm in params.arms.items() if name in (own, arm.replicate_of)}
+        assert seeds == {0, 1, 2}
+    assert {f"diffusionbert_linear_{time}" for time in ("tad", "lte", "pte")} < set(params.arms)
+    check(params)
+    assert params.pairs.bertscore in params.backbones
 
 
 def test_null_removes_a_key(project: Path) -> None:

@@ -184,7 +184,9 @@ class AutoregressiveScorer:
     `exact` is -ln p(x | n) = -sum_i ln p~(x_i | x_<i): as p~ is everywhere here, the softmax over the candidates
     alone. To be given the length n means that at each of the n positions a word stands: neither the end nor any
     other special token can, and the end after n is certain. It is a distribution over the sentences of n tokens, and
-    the one that `sample` draws from. (It is not p(x, end) / p(n): that sums over all sentences.)
+    the one that `sample` draws from. (It is not p(x, end) / p(n): that sums over all sentences.) Where targets of
+    pairs are filled up with end tokens, the end is a candidate as any word is, x has the fill, and what is given is
+    the frame's size alone: the text's own length is paid for.
 
     `with_end` is -ln p(x_1 .. x_n, end) under the full softmax, which the model was trained on: the length is not
     given, and what special tokens take is lost.
@@ -195,8 +197,10 @@ class AutoregressiveScorer:
 
     def __init__(self, arm: Autoregressive) -> None:
         self.arm = arm
+        learnt = bool(arm.vocabulary.candidates[arm.vocabulary.sep_id])
+        length = "its length learnt by end tokens" if learnt else "given the length"
         self.figures: Mapping[str, Figure] = {
-            GIVEN_LENGTH: Figure(is_bound=True, schedule="left to right, given the length", exact=True),
+            GIVEN_LENGTH: Figure(is_bound=True, schedule=f"left to right, {length}", exact=True),
             WITH_END: Figure(is_bound=True, schedule="left to right, with the end token", exact=True),
         }
 

@@ -5,8 +5,8 @@ Minimum Bayes risk: the candidate that the others agree with most,
     argmax_i sum_{j != i} BLEU(candidate i against candidate j as its reference),
 
 the first of several equal ones. DiffuSeq and the release of DiffusionBERT score the other way round, j against i; the
-release moreover counts a candidate against itself, which only disfavours those of fewer than four words, as all others
-score 1 against themselves.
+release moreover counts a candidate against itself, which only disfavours those of none, two or three words, as all
+others score 1 against themselves.
 """
 
 from __future__ import annotations

@@ -44,10 +44,15 @@ def mean(values: Array) -> float:
     return float(held.mean())
 
 
+def _has(system: Columns, name: str) -> bool:
+    """Whether any source has the score: a system that writes nothing has no diversity at any."""
+    return name in system and not bool(np.isnan(system[name]).all())
+
+
 def told(group: Group, systems: Mapping[str, Columns]) -> dict[str, Any]:
     """The mean scores of one row over its seeds. `group` has two at least."""
     names = list(group.values())
-    shared = [name for name in SCORES if all(name in systems[each] for each in names)]
+    shared = [name for name in SCORES if all(_has(systems[each], name) for each in names)]
     by_score = {name: over_seeds([mean(systems[each][name]) for each in names]) for name in shared}
     return {"arms": names, "seeds": list(group), **by_score}
 
@@ -58,7 +63,7 @@ def spread(one: str, other: str, groups: Mapping[str, Group], systems: Mapping[s
     if len(seeds) < FEWEST:
         return None
     pairs = [(systems[groups[one][seed]], systems[groups[other][seed]]) for seed in seeds]
-    shared = [name for name in SCORES if all(name in each for pair in pairs for each in pair)]
+    shared = [name for name in SCORES if all(_has(each, name) for pair in pairs for each in pair)]
     by_score = {name: over_seeds([mean(ours[name]) - mean(theirs[name]) for ours, theirs in pairs]) for name in shared}
     return {"one": one, "other": other, "seeds": seeds, **by_score}
 

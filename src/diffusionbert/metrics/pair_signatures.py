@@ -10,6 +10,7 @@ from diffusionbert.metrics.signature import Signature
 INTERVAL = "mean over sources, 95 % bootstrap over sources"
 SPACED = "bert-basic,decoded,spaces"  # as `metrics.diffuseq` splits
 ALPHANUMERIC = "bert-basic,decoded,a-z0-9"
+SAID = "empty ones left out, against all others; sources with fewer than two left out"
 RULES = {
     "mbr": "the candidate of the greatest summed sentence BLEU against the others",
     "released": "the candidate that the others and it itself score best against, as the release chooses",
@@ -34,7 +35,7 @@ def signatures(num_sources: int, num_candidates: int, seed: int, rule: str, enco
         of("corpus_bleu", ORDER, 1, "the chosen candidates of all sources together, no interval", "none"),
         of("rouge_l", 1, 1, f"F, punctuation left out; {chosen}"),
         of("distinct_1", 1, None, "distinct words / words of all chosen candidates together, no interval"),
-        of("self_bleu", ORDER, num_candidates - 1, f"each of {several} against all others; {INTERVAL}", SMOOTHING),
+        of("self_bleu", ORDER, num_candidates - 1, f"each of {several}, {SAID}; {INTERVAL}", SMOOTHING),
         of("div_4", ORDER, None, f"distinct 4-grams / 4-grams of {several}, sources without any left out; {INTERVAL}"),
         of("diffuseq_bleu", ORDER, 1, f"hypothesis and reference swapped; {theirs}", SMOOTHING, SPACED),
         of("diffuseq_rouge_l", 1, 1, f"F; {theirs}", tok=ALPHANUMERIC),

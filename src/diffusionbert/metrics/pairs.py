@@ -47,6 +47,8 @@ class Scored:
     diffuseq_chosen: list[int]
     corpus_bleu: float
     distinct_1: float | None
+    num_candidates: int  # of all sources together
+    empty_candidates: int
 
     @property
     def num_words(self) -> float:
@@ -73,7 +75,7 @@ def score(answers: Answers, rule: Rule = "mbr") -> Scored:
         ],
     }
     if several:
-        columns["self_bleu"] = [self_bleu(row) for row in counted]
+        columns["self_bleu"] = [_or(_self_bleu_of_texts(row), np.nan) for row in counted]
         columns["div_4"] = [_or(distinct_share(row, 4), np.nan) for row in counted]
     theirs, diffuseq_chosen = _as_diffuseq(answers, several)
     return Scored(
@@ -82,7 +84,15 @@ def score(answers: Answers, rule: Rule = "mbr") -> Scored:
         diffuseq_chosen,
         corpus_bleu(best, references),
         distinct_share(best, 1),
+        sum(len(row) for row in counted),
+        sum(not words for row in answers.candidates for words in row),
     )
+
+
+def _self_bleu_of_texts(row: list[Counted]) -> float | None:
+    """Self-BLEU of the candidates that are not empty; None with fewer than two, which differ from nothing."""
+    texts = [each for each in row if each.length]
+    return self_bleu(texts) if len(texts) > 1 else None
 
 
 def _as_diffuseq(answers: Answers, several: bool) -> tuple[dict[str, list[float]], list[int]]:
@@ -112,13 +122,16 @@ def summary(scored: Scored, seed: int, resamples: int) -> dict[str, Any]:
         for name, values in scored.columns.items()
         if name in SCORES and len(held := values[~np.isnan(values)])
     }
-    undefined = int(np.isnan(scored.columns["div_4"]).sum()) if "div_4" in scored.columns else 0
+    left_out = {name: int(np.isnan(values).sum()) for name, values in scored.columns.items()}
     return told | {
         "corpus_bleu": scored.corpus_bleu,
         "distinct_1": scored.distinct_1,
         "mean_words": scored.num_words,
         "empty": int((scored.columns["words"] == 0).sum()),
-        "without_four_grams": undefined,
+        "num_candidates": scored.num_candidates,
+        "empty_candidates": scored.empty_candidates,
+        "without_two_texts": left_out.get("self_bleu", 0),
+        "without_four_grams": left_out.get("div_4", 0),
         "chosen_otherwise_by_diffuseq": sum(
             one != other for one, other in zip(scored.chosen, scored.diffuseq_chosen, strict=True)
         ),

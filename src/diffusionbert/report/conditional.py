@@ -25,7 +25,7 @@ NAMES = {"bleu": "BLEU", "rouge_l": "ROUGE-L", "self_bleu": "Self-BLEU", "div_4"
 def blocks(results: Results) -> list[Block]:
     """The section; `results` are those of a corpus of pairs."""
     held = results.pairs
-    told: list[Block] = [*texts(prose.INTRODUCTION), *_length(results)]
+    told: list[Block] = [*texts(prose.INTRODUCTION), *data(results), *_length(results)]
     if not held or not held.get("arms"):
         return [*told, Text(f"Scores of pairs: {NOT_RUN}."), *published()]
     task = f"{held['task']}, {number(held['sources'])} sources, {number(held['candidates'])} candidates of each"
@@ -42,6 +42,12 @@ def blocks(results: Results) -> list[Block]:
     ]
 
 
+def data(results: Results) -> list[Block]:
+    """What the pairs are, in words; nothing of a corpus of another kind."""
+    pairs = results.params.corpus.pairs
+    return [] if pairs is None else [Text(prose.TASKS[pairs.task])]
+
+
 def _length(results: Results) -> list[Block]:
     length = results.params.tokenize.target_length
     return [] if length is None else [Text(prose.LENGTHS[length])]
@@ -49,21 +55,22 @@ def _length(results: Results) -> list[Block]:
 
 def _ours(held: Values, arms: Sequence[ArmResults], group: str) -> Table:
     under = held.get("bertscore")
-    columns = ["System", "Nats per target", "BLEU", "ROUGE-L", *([f"BERTScore ({under})"] if under else [])]
+    columns = ["System", "Steps", "Nats per target", "BLEU", "ROUGE-L", *([f"BERTScore ({under})"] if under else [])]
     columns += ["dist-1", "Self-BLEU", "div-4"]
     keys = [*QUALITY, *(["bertscore"] if under else []), "distinct_1", *DIVERSITY]
-    lines = [[arm.label, _nats(arm), *_cells(held["arms"].get(arm.name), keys)] for arm in arms]
-    lines += [[label, NOT_APPLICABLE, *_cells(scores, keys)] for label, scores in _beside(held)]
+    lines = [[arm.label, _steps(arm), _nats(arm), *_cells(held["arms"].get(arm.name), keys)] for arm in arms]
+    lines += [[label, NOT_APPLICABLE, NOT_APPLICABLE, *_cells(scores, keys)] for label, scores in _beside(held)]
     numeric = frozenset(range(1, len(columns)))
     return Table(f"Conditional generation, as we count ({group})", columns, lines, numeric, prose.OURS_NOTE)
 
 
 def _more(held: Values, arms: Sequence[ArmResults], group: str) -> Table:
     """What the scores are to be read with."""
-    columns = ["System", "BLEU of all candidates", "Corpus BLEU", "Mean words", "Empty texts"]
-    columns += ["Sources without a 4-gram", "Chosen otherwise by DiffuSeq's rule"]
-    keys = ["bleu_of_all", "corpus_bleu", "mean_words", "empty"]
-    keys += ["without_four_grams", "chosen_otherwise_by_diffuseq"]
+    columns = ["System", "BLEU of all candidates", "Corpus BLEU", "Mean words", "Empty texts", "Candidates"]
+    columns += ["Empty candidates", "Sources without two texts", "Sources without a 4-gram"]
+    columns += ["Chosen otherwise by DiffuSeq's rule"]
+    keys = ["bleu_of_all", "corpus_bleu", "mean_words", "empty", "num_candidates"]
+    keys += ["empty_candidates", "without_two_texts", "without_four_grams", "chosen_otherwise_by_diffuseq"]
     lines = [[arm.label, *_cells(held["arms"].get(arm.name), keys)] for arm in arms]
     lines += [[label, *_cells(scores, keys)] for label, scores in _beside(held)]
     numeric = frozenset(range(1, len(columns)))
@@ -74,9 +81,18 @@ def brief(results: Results) -> Table:
     """The few columns that a README has room for."""
     held = results.pairs or {}
     keys = (*QUALITY, *DIVERSITY)
-    lines = [[arm.label, _nats(arm), *_cells(held["arms"].get(arm.name), keys)] for arm in rows(results)]
+    lines = [
+        [arm.label, _nats(arm), *_cells(_of_most(held, held["arms"].get(arm.name)), keys)] for arm in rows(results)
+    ]
     lines += [[label, NOT_APPLICABLE, *_cells(held["baselines"].get(name), keys)] for name, label in BASELINES.items()]
     return Table("", ["System", "Nats per target", *(NAMES[key] for key in keys)], lines, frozenset(range(1, 6)))
+
+
+def _of_most(held: Values, scores: Values | None) -> Values | None:
+    """Without the diversity that most sources have none of: where nothing says so, a mean over the few misleads."""
+    left_out = {"self_bleu": "without_two_texts", "div_4": "without_four_grams"}
+    few = [score for score, count in left_out.items() if 2 * (scores or {}).get(count, 0) > held["sources"]]
+    return scores and {key: value for key, value in scores.items() if key not in few}
 
 
 def _as_diffuseq(held: Values, arms: Sequence[ArmResults], group: str) -> Table:
@@ -93,6 +109,11 @@ def _beside(held: Values) -> list[tuple[str, Values | None]]:
     """The rows that are no system, the references last."""
     baselines = [(label, held["baselines"].get(name)) for name, label in BASELINES.items()]
     return [*baselines, (REFERENCES, held.get("references"))]
+
+
+def _steps(arm: ArmResults) -> str:
+    """In how many steps the candidates were written: a system's own number, or the one that all others share."""
+    return NOT_RUN if arm.sample is None else number(arm.sample["num_steps"])
 
 
 def _nats(arm: ArmResults) -> str:
@@ -157,10 +178,11 @@ def samples(results: Results) -> list[Block]:
     settings = results.params.sample
     told = "; ".join(
         f"{key.replace('_', ' ')} {setting(getattr(settings, key))}"
-        for key in ("sampler", "num_steps", "temperature", "top_k", "top_p")
+        for key in ("sampler", "temperature", "top_k", "top_p")
     )
     labels = {arm.name: arm.label for arm in rows(results)} | BASELINES
-    found: list[Block] = [Text(f"The first sources of the test split, not chosen: {told}.")]
+    steps = "; ".join(f"{arm.label} {_steps(arm)}" for arm in rows(results))
+    found: list[Block] = [Text(f"The first sources of the test split, not chosen: {told}. Steps: {steps}.")]
     for index, each in enumerate(held["examples"][: results.params.report.num_samples]):
         lines = [["Source", each["source"]], ["Reference", each["reference"]]]
         lines += [[label, _text(each["answers"].get(name))] for name, label in labels.items() if name != "copy"]

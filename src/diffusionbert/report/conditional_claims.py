@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from diffusionbert.report.claims import Claim
-from diffusionbert.report.conditional import NAMES
+from diffusionbert.report.conditional import BASELINES, NAMES
 from diffusionbert.report.evidence import (
     MissingError,
     Part,
@@ -65,12 +65,29 @@ def _comparable(results: Results, arm: ArmResults, other: ArmResults | None, sco
     compared = f"“{other.label}” minus “{arm.label}”, {NAMES[score]}: what is missing"
     try:
         missing = effect(results, other, arm, score)
+        failing = [reason for each in (other, arm) if (reason := failure(results, each, score))]
     except MissingError as error:
         return not_run(compared, told, str(error), is_ratio=False)
     values = _seedwise(results, other, arm, score)
     if len(values) >= SEEDS:
         missing = over_seeds(values, missing)
-    return Part(compared, told, missing, False, _within(missing, spread(results, score)))
+    decision = Decision(Verdict.INCONCLUSIVE, "; ".join(failing)) if failing else None
+    return Part(compared, told, missing, False, decision or _within(missing, spread(results, score)))
+
+
+def failure(results: Results, arm: ArmResults, score: str) -> str | None:
+    """Why this arm is no measure of another: it writes next to nothing, or no better than what nobody trained.
+
+    Two systems that both fail are comparable, and it says nothing. Raises MissingError where it was not compared.
+    """
+    held = results.pairs or {}
+    empty = held["arms"][arm.name]["empty"]
+    if 2 * empty > held["sources"]:
+        return f"“{arm.label}” writes nothing for {empty} of {held['sources']} sources"
+    ahead = _contrast(results, arm.name, "nearest", score, arm.label, BASELINES["nearest"])
+    if ahead.low <= 0:
+        return f"{NAMES[score]} of “{arm.label}” is not above that of the nearest neighbour in train"
+    return None
 
 
 def _within(missing: Effect, noise: float | None) -> Decision:
@@ -96,8 +113,8 @@ def _diversity(results: Results) -> Claim:
             for score, claimed in (("div_4", 1), ("self_bleu", -1))
         ]
     note = (
-        "Diversity alone is no merit: texts at random have most of it, and empty ones have a Self-BLEU of 0. It is to "
-        "be read beside BLEU and the lengths."
+        "Diversity alone is no merit: texts at random have most of it. It is to be read beside BLEU and the lengths. "
+        "Empty candidates have none: Self-BLEU is over those that are not empty, of sources that have two at least."
     )
     return Claim("conditional_diversity", says, parts, note)
 
@@ -142,15 +159,19 @@ def _directed(results: Results, one: ArmResults, other: ArmResults, score: str, 
 def effect(results: Results, one: ArmResults, other: ArmResults, score: str) -> Effect:
     """One's score minus the other's, paired by source. Raises MissingError, also where most sources have none."""
     same_group(one, other)
+    return _contrast(results, one.name, other.name, score, one.label, other.label)
+
+
+def _contrast(results: Results, one: str, other: str, score: str, label: str, other_label: str) -> Effect:
     held = results.pairs or {}
-    missing = f"{NAMES[score]} of “{one.label}” against “{other.label}”"
+    missing = f"{NAMES[score]} of “{label}” against “{other_label}”"
     for row in held.get("contrasts", []):
-        if score not in row or {row["one"], row["other"]} != {one.name, other.name}:
+        if score not in row or {row["one"], row["other"]} != {one, other}:
             continue
         if 2 * row[score]["sources"] < held["sources"]:
             raise MissingError(f"{missing} on half of the sources at least; found {row[score]['sources']}")
         found = difference(row[score])
-        return found if row["one"] == one.name else -found
+        return found if row["one"] == one else -found
     raise MissingError(missing)
 
 

@@ -9,18 +9,31 @@ INTRODUCTION = [
     "that of the candidates of one source.",
 ]
 
+TASKS = {
+    "kjv_web": "The data: verses of King James' Bible (1769) and, as their targets, the same verses of the World "
+    "English Bible. They are split by book: no book has verses in two splits.",
+    "qqp": "The data: Quora question pairs (QQP), one question and another that asks the same, in DiffuSeq's splits.",
+    "quasar_t": "The data: Quasar-T, a passage and a question about it, in DiffuSeq's splits.",
+    "wiki_auto": "The data: Wiki-Auto, a sentence and a simpler one, in DiffuSeq's splits.",
+    "cc": "The data: Commonsense Conversation, what is said and what is answered, in DiffuSeq's splits.",
+    "files": "The data: pairs of the user's own files.",
+}
+
 OURS_NOTE = (
-    "≤ marks an upper bound, = an exact value. BLEU is the mean over targets of the smoothed BLEU-4 of a text against "
-    "its reference. dist-1 is over the words of all texts together, so that it falls as their number grows. Self-BLEU "
-    "has each candidate against all the others of its source; div-4 leaves out sources whose candidates have no "
-    "4-gram. Copying the source and the train target of the nearest train "
-    "source are no systems: a score that they reach says little."
+    "≤ marks an upper bound, = an exact value. Steps are those of sampling. BLEU is the mean over targets of the "
+    "smoothed BLEU-4 of a text against its reference. dist-1 is over the words of all texts together, so that it "
+    "falls as their number grows. Self-BLEU has each candidate against all the others of its source, empty ones left "
+    "out, and so are sources with fewer than two that are not; div-4 leaves out sources whose candidates have no "
+    "4-gram. Copying the source and the train target of the nearest train source are no systems: a score that they "
+    "reach says little."
 )
 
 MORE_NOTE = (
     "BLEU of all candidates is the mean without any choice: what the choice gains is the difference to BLEU. Corpus "
-    "BLEU is not smoothed and of all texts together. An empty text scores 0. Where many sources are without a 4-gram, "
-    "div-4 is of the few that have one."
+    "BLEU is not smoothed and of all texts together. An empty text scores 0. Empty texts are those among the "
+    "chosen, empty candidates those among all: an empty one agrees with none, so that the choice passes over it where "
+    "two others have a word in common. Where many "
+    "sources are without two texts or without a 4-gram, Self-BLEU and div-4 are of the few that have them."
 )
 
 DIFFUSEQ_NOTE = (
@@ -59,5 +72,7 @@ RULES = [
     "seeds: the paired interval over sources must exclude no effect *and* the effect must exceed the spread over "
     "seeds, the range of a pair of arms of this profile that has 3 seeds. Where no pair has, nothing is decided.",
     "Comparable: reproduced when the whole interval of what is missing is within the spread over seeds, contradicted "
-    "when the whole of it is beyond.",
+    "when the whole of it is beyond. Nothing is decided where one of the two writes nothing for more than half of the "
+    "sources, or is not above the nearest neighbour in train in that score, the paired interval over sources deciding: "
+    "two systems that both fail are comparable, and it says nothing.",
 ]

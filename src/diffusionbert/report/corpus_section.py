@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from diffusionbert.report import plots, tables
+from diffusionbert.report import conditional, plots, tables
 from diffusionbert.report.document import NOT_RUN, Block, Table, Text, figure_or_line
 from diffusionbert.report.formats import number
 from diffusionbert.report.results import Results, Values
 
 
 def blocks(results: Results) -> list[Block]:
-    told: list[Block] = [Text(f"Corpus: {NOT_RUN}.")] if results.corpus is None else _corpus_tables(results.corpus)
+    told = conditional.data(results)
+    told += [Text(f"Corpus: {NOT_RUN}.")] if results.corpus is None else _corpus_tables(results.corpus)
     for tokenizer, values in results.tokenize.items():
         told.append(_splits(f"Tokens, tokenizer {tokenizer}", values))
     for tokenizer, values in results.information.items():
@@ -28,6 +29,9 @@ def blocks(results: Results) -> list[Block]:
 def _corpus_tables(corpus: Values) -> list[Block]:
     dropped = corpus.get("dropped") or {}
     told: list[Block] = [_splits(f"Corpus ({corpus['source']})", corpus)]
+    if books := corpus.get("held_out_books"):
+        lines = [[split, ", ".join(books[split])] for split in ("valid", "test") if split in books]
+        told.append(Table("Books held out; all others are train", ["Split", "Books"], lines))
     if dropped:
         reasons = {key.replace("_", " "): dropped[key] for key in sorted(dropped)}
         told.append(tables.key_values("Sentences dropped in cleaning", ("Reason", "Sentences"), reasons))

@@ -237,6 +237,16 @@ def test_a_prefix_model_predicts_the_target_alone(build: Callable[[str], Any], s
     assert torch.allclose(nats(arm, batch)["exact"], expected.detach(), rtol=1e-5)
 
 
+def test_a_prefix_model_says_whether_the_length_is_given(build: Callable[[str], Any], shards: Shards) -> None:
+    arm = build("gpt")
+    assert shards.padded
+    assert arm.scorer([], 0.0).figures["exact"].schedule == "left to right, its length learnt by end tokens"
+    candidates = arm.vocabulary.candidates.clone()
+    candidates[arm.vocabulary.sep_id] = False
+    arm.vocabulary = replace(arm.vocabulary, candidates=candidates)
+    assert arm.scorer([], 0.0).figures["exact"].schedule == "left to right, given the length"
+
+
 def test_a_canvas_of_pairs_hides_what_is_to_be_written() -> None:
     tokens = torch.tensor([[7, 8, 2, 9, 9, 0], [7, 2, 9, 0, 0, 0], [9, 9, 0, 0, 0, 0]])
     canvas = Canvas.of_pairs(tokens, torch.tensor([3, 2, 0]), torch.tensor([5, 3, 2]), mask_id=4, pad_id=0)

@@ -11,6 +11,7 @@ from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from diffusionbert.metrics.candidates import choice, distinct_share, pairwise_bleu, self_bleu
 from diffusionbert.metrics.diffuseq import decoded, spaced_words
 from diffusionbert.metrics.sentence_bleu import Counted
+from diffusionbert.metrics.sentence_bleu import sentence_bleu as bleu_of
 
 SMOOTH = SmoothingFunction().method4
 
@@ -48,6 +49,12 @@ def test_a_candidate_counted_against_itself_changes_the_choice_among_short_ones(
     texts = counted("yes sir", "yes sir", "a b c d")
     assert choice(texts, "diffuseq") == choice(texts) == 0
     assert choice(texts, "released") == 2
+
+
+def test_a_text_of_none_two_or_three_words_is_no_match_of_itself() -> None:
+    texts = counted("", "a", "a b", "a b c", "a b c d", "a b c d e")
+    against_themselves = [bleu_of(text, [text]) for text in texts]
+    assert against_themselves == pytest.approx([0, 1, 0.22, 0.58, 1, 1], abs=0.005)
 
 
 def test_of_equal_candidates_the_first_is_chosen_and_one_is_chosen_of_one() -> None:

@@ -64,6 +64,20 @@ def test_candidates_without_four_words_have_no_diversity_for_us_and_none_for_dif
     assert told["without_four_grams"] == 1
 
 
+def test_empty_candidates_are_counted_and_have_no_part_in_self_bleu() -> None:
+    one, other = CANDIDATES[:2]
+    found = score(Answers([REFERENCE] * 3, [[one, [], other], [[], one, []], [[], [], []]]))
+    assert found.columns["self_bleu"][0] == pytest.approx((bleu(one, other) + bleu(other, one)) / 2)
+    assert np.isnan(found.columns["self_bleu"]).tolist() == [False, True, True]
+    told = summary(found, seed=0, resamples=5)
+    assert told["self_bleu"]["value"] == pytest.approx(found.columns["self_bleu"][0])
+    assert (told["num_candidates"], told["empty_candidates"], told["without_two_texts"]) == (9, 6, 2)
+    assert told["empty"] == 2  # the choice passes over an empty one where two others agree
+    assert told["without_four_grams"] == 1
+    silent = summary(score(Answers([REFERENCE] * 2, [[[], []], [[], ["a"]]])), seed=0, resamples=5)
+    assert not {"self_bleu", "div_4"} & set(silent)
+
+
 def test_one_candidate_has_quality_and_no_diversity() -> None:
     found = score(Answers([REFERENCE], [[REFERENCE]]))
     assert not {"self_bleu", "div_4", "diffuseq_self_bleu", "diffuseq_div_4"} & set(found.columns)
@@ -103,6 +117,18 @@ def test_seeds_of_a_row_and_of_two_are_told_by_their_means() -> None:
     assert spread("a", "e", groups, systems) is None
 
 
+def test_a_score_that_a_seed_has_at_no_source_is_told_of_none() -> None:
+    systems = {name: {"bleu": np.ones(2), "div_4": np.array([np.nan, 0.5])} for name in "abcdef"}
+    systems["c"]["div_4"] = np.full(2, np.nan)
+    groups = {"a": {0: "a", 1: "b", 2: "c"}, "d": {0: "d", 1: "e", 2: "f"}}
+    assert "div_4" not in told(groups["a"], systems)
+    assert told(groups["d"], systems)["div_4"]["values"] == [0.5] * 3
+    apart = spread("a", "d", groups, systems)
+    assert apart is not None
+    assert apart["bleu"]["values"] == [0.0] * 3
+    assert "div_4" not in apart
+
+
 def test_seeds_of_nats_are_told_without_texts() -> None:
     columns = {"valid": np.array([1.0, 2.0]), "words": np.array([1.0, 1.0])}
     nats = dict.fromkeys("abcdef", columns)
@@ -117,7 +143,8 @@ def test_seeds_of_nats_are_told_without_texts() -> None:
 def test_every_score_that_is_told_has_a_signature() -> None:
     names = set(summary(score(answers()), 0, 5))
     told_of = signatures(num_sources=2, num_candidates=3, seed=7, rule="mbr", encoder=None)
-    counts = {"mean_words", "empty", "without_four_grams", "chosen_otherwise_by_diffuseq"}
+    counts = {"mean_words", "empty", "num_candidates", "empty_candidates", "without_two_texts"}
+    counts |= {"without_four_grams", "chosen_otherwise_by_diffuseq"}
     assert names - counts == set(told_of)
     alone = signatures(num_sources=2, num_candidates=1, seed=7, rule="mbr", encoder="tiny")
     assert set(told_of) - set(alone) == {"self_bleu", "div_4", "diffuseq_self_bleu", "diffuseq_div_4"}

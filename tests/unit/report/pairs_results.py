@@ -47,6 +47,7 @@ def scores(name: str) -> dict[str, Any]:
     told: dict[str, Any] = {key: ci(bleu) for key in ("bleu", "bleu_of_all", "diffuseq_bleu")}
     told |= {key: ci(bleu + 0.2) for key in ("rouge_l", "diffuseq_rouge_l")} | {"diffuseq_dist_1": ci(0.95)}
     told |= {"corpus_bleu": bleu - 0.05, "distinct_1": 0.2, "mean_words": 20.5}
+    told |= {"num_candidates": 300, "empty_candidates": 7, "without_two_texts": 0}
     told |= {"without_four_grams": 0, "empty": 0, "chosen_otherwise_by_diffuseq": 1}
     if name in DIV_4:
         varied = {"div_4": ci(DIV_4[name]), "self_bleu": ci(1 - DIV_4[name])}
@@ -77,6 +78,7 @@ def write_pairs(folder: Path, params: config.Params) -> Path:
     write_results(folder, params)
     for name in ("diffuseq", "gpt"):
         own = {"diffuseq": ("bound", True), "gpt": ("exact", False)}[name]
+        edit(folder / "sample" / name / "metrics.json", num_steps={"diffuseq": 12, "gpt": 32}[name])
         edit(folder / "evaluate" / name / "metrics.json", protocols={own[0]: figure(70.0, is_bound=own[1])}, orders={})
     for file in folder.glob("sample/*/samples.jsonl"):
         file.unlink()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pairs_results import BLEU, ROWS, pair_params, spread_of, write_pairs
 from synthetic_results import edit, make_params, write_results
 
+from diffusionbert.config import Pairs
 from diffusionbert.files import read_json, write_text
-from diffusionbert.report import claim_page
+from diffusionbert.report import claim_page, conditional_prose
+from diffusionbert.report.conditional import brief
 from diffusionbert.report.conditional_claims import conditional_claims
-from diffusionbert.report.document import Document, Table
+from diffusionbert.report.document import Document, Table, Text
 from diffusionbert.report.findings import summary
 from diffusionbert.report.html import render_html
 from diffusionbert.report.key import lock_key
@@ -55,14 +58,33 @@ def test_arms_and_baselines_stand_in_two_tables_one_for_each_way_of_counting(fol
     assert by_name["DiffuSeq"]["Nats per target"].startswith("≤ 70.00")
     assert by_name["GPT, autoregressive"]["Nats per target"].startswith("= 70.00")
     assert by_name["Copy of the source"]["Self-BLEU"] == by_name["Copy of the source"]["Nats per target"] == "n/a"
+    assert [by_name[name]["Steps"] for name in ("DiffuSeq", "GPT, autoregressive")] == ["12", "32"]
+    assert (ours.rows[0][1], by_name["Copy of the source"]["Steps"]) == ("8", "n/a")
     references = by_name["The references themselves"]
     assert (references["BLEU"], references["dist-1"]) == ("n/a", "0.3000")
     (more,) = tables(document, "What to read the scores with")
+    held = dict(zip(more.columns, more.rows[0], strict=True))
+    assert (held["Candidates"], held["Empty candidates"], held["Sources without two texts"]) == ("300", "7", "0")
     assert more.rows[-1][:5] == ["The references themselves", "n/a", "n/a", "25.50", "n/a"]
     assert by_name["DiffuSeq"]["BLEU"].startswith(f"{BLEU['diffuseq']:.4f} [")
     assert not any("BERTScore" in column for column in ours.columns)
     (theirs,) = tables(document, "as DiffuSeq's script counts")
     assert theirs.columns == ["System", "BLEU", "ROUGE-L", "dist-1", "Self-BLEU", "div-4"]
+
+
+def test_the_data_are_named_in_words_and_the_books_that_are_held_out(folder: Path) -> None:
+    told = {"source": "pairs", "pairs": {"task": "kjv_web", "packages": ["a", "b"]}}
+    packages = {name: {"version": "1", "sha256": "0" * 64} for name in ("a", "b")}
+    params = pair_params(corpus=told | {"valid_share": 0.05, "test_share": 0.1}, packages=packages)
+    edit(folder / "corpus" / "metrics.json", held_out_books={"valid": ["Jonah"], "test": ["Ezra", "James"]})
+    document = report(read_results(folder, params, folder / "dvc.lock"))
+    (books,) = tables(document, "Books held out")
+    assert books.rows == [["valid", "Jonah"], ["test", "Ezra, James"]]
+    sections = {section.anchor: section.blocks for section in document.sections}
+    for anchor in ("conditional", "corpus"):
+        assert Text(conditional_prose.TASKS["kjv_web"]) in sections[anchor]
+    assert "World English Bible" in conditional_prose.TASKS["kjv_web"]
+    assert set(get_args(Pairs.model_fields["task"].annotation)) == set(conditional_prose.TASKS)
 
 
 def test_the_published_tables_are_tables_of_their_own_with_their_data_named(folder: Path) -> None:
@@ -97,6 +119,8 @@ def test_samples_have_the_source_its_reference_and_every_systems_choice(folder: 
     ]
     assert [row[1] for row in first.rows[2:4]] == ["linear went to Egypt .", "spindle went to Egypt ."]
     assert first.rows[5] == ["GPT, autoregressive", "(empty)"]
+    told = "DiffusionBERT, linear, TAD 8; DiffusionBERT, spindle, TAD 8; DiffuSeq 12; GPT, autoregressive 32."
+    assert f"top p n/a. Steps: {told}" in render_markdown(report(read(folder)))
     assert second.caption == "Source 1"  # report.num_samples is 2
 
 
@@ -147,6 +171,48 @@ def test_quality_that_is_missing_by_more_than_the_spread_contradicts(folder: Pat
     assert quality.parts[0].ours.value == pytest.approx(0.1)
     edit(folder / "pairs" / "metrics.json", spread=[spread_of(0.05)])
     assert conditional_claims(read(folder))[0].parts[0].decision.verdict == Verdict.INCONCLUSIVE
+
+
+def test_a_system_that_writes_nothing_is_no_measure_of_quality(folder: Path) -> None:
+    """What is missing to an empty text's score is negative: without this rule it would be reproduced."""
+    held = read_json(folder / "pairs" / "metrics.json")
+    held["arms"]["diffuseq"]["empty"] = 51
+    edit(folder / "pairs" / "metrics.json", arms=held["arms"], spread=[spread_of(0.001)])
+    (quality, _, _) = conditional_claims(read(folder))
+    assert {part.decision.verdict for part in quality.parts} == {Verdict.INCONCLUSIVE}
+    assert quality.parts[0].decision.reason == "“DiffuSeq” writes nothing for 51 of 100 sources"
+    held["arms"]["diffuseq"]["empty"] = 50
+    edit(folder / "pairs" / "metrics.json", arms=held["arms"])
+    assert verdicts(read(folder))["conditional_quality"] == Verdict.REPRODUCED
+
+
+@pytest.mark.parametrize("name", ["linear", "diffuseq"])
+def test_a_system_that_is_not_above_the_nearest_neighbour_is_none_either(folder: Path, name: str) -> None:
+    held = read_json(folder / "pairs" / "metrics.json")
+    for row in held["contrasts"]:
+        if (row["one"], row["other"]) == (name, "nearest"):
+            row["bleu"] = {"value": 0.01, "low": -0.01, "high": 0.03, "sources": 100}
+    edit(folder / "pairs" / "metrics.json", contrasts=held["contrasts"], spread=[spread_of(0.001)])
+    parts = conditional_claims(read(folder))[0].parts
+    bleu, rouge = parts[:2]  # of the linear arm against DiffuSeq
+    assert bleu.decision.verdict == Verdict.INCONCLUSIVE
+    assert f"“{ROWS[name][0]}” is not above that of the nearest neighbour in train" in bleu.decision.reason
+    assert rouge.decision.verdict == Verdict.REPRODUCED
+    assert parts[2].decision.verdict == (Verdict.REPRODUCED if name == "linear" else Verdict.INCONCLUSIVE)
+    held["contrasts"] = [row for row in held["contrasts"] if row["other"] != "nearest"]
+    edit(folder / "pairs" / "metrics.json", contrasts=held["contrasts"])
+    assert verdicts(read(folder))["conditional_quality"] == Verdict.NOT_RUN
+
+
+def test_the_short_table_leaves_out_the_diversity_of_a_few_sources(folder: Path) -> None:
+    held = read_json(folder / "pairs" / "metrics.json")
+    held["arms"]["diffuseq"] |= {"without_two_texts": 51, "without_four_grams": 50}
+    edit(folder / "pairs" / "metrics.json", arms=held["arms"])
+    short = brief(read(folder))
+    row = dict(zip(short.columns, short.rows[2], strict=True))
+    assert row["Self-BLEU"] == "n/a"
+    assert row["div-4"].startswith("0.8500")
+    assert dict(zip(short.columns, short.rows[0], strict=True))["Self-BLEU"].startswith("0.2000")
 
 
 def test_a_score_that_most_sources_lack_decides_nothing(folder: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from diffusionbert.tracking import TIMEOUT
 from diffusionbert.tracking.journal import JOURNALS
 from pipeline.project import LONGEST, Project
 
@@ -163,6 +164,7 @@ def compared(project: Project, server: Server) -> tuple[int, int, int]:
         if line["event"] == "metrics"
         for name, value in line["values"].items()
     ]
+    os.environ[TIMEOUT] = "60"  # this process is none of the stages, and a busy server may take its time
     client = MlflowClient(server.uri)
     experiment = client.get_experiment_by_name("diffusionbert")
     assert experiment is not None

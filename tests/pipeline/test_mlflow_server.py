@@ -79,7 +79,7 @@ def test_two_arms_at_once_are_there_whole(server: str, tmp_path: Path) -> None:
     for arm, run in trained.items():
         assert run.info.status == "FINISHED"
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        lines = journal(project, arm)
+        lines = journal(project, f"train@{arm}")
         expected = Counter(
             (name, line["step"], value)
             for line in lines
@@ -89,13 +89,14 @@ def test_two_arms_at_once_are_there_whole(server: str, tmp_path: Path) -> None:
         names = {name for name, _, _ in expected}
         points = [point for name in names for point in there.get_metric_history(run.info.run_id, name)]
         assert Counter((point.key, point.step, point.value) for point in points) == expected
-        artifacts = {line["name"] for line in lines if line["event"] == "artifact"}
-        assert artifacts
-        assert {file.path for file in there.list_artifacts(run.info.run_id)} == artifacts
+    (counted,) = [run for run in found if run.data.tags.get("stage") == "information"]  # which has a file to show
+    artifacts = {line["name"] for line in journal(project, "information@bert") if line["event"] == "artifact"}
+    assert artifacts
+    assert {file.path for file in there.list_artifacts(counted.info.run_id)} == artifacts
     first, second = sorted(trained.values(), key=lambda run: run.info.start_time)
     assert second.info.start_time < first.info.end_time, "one after the other: nothing was shown"
 
 
-def journal(project: Project, arm: str) -> list[dict[str, Any]]:
-    (path,) = (project.folder / ".tracking/journal").glob(f"*-train@{arm}-*.jsonl")
+def journal(project: Project, stage: str) -> list[dict[str, Any]]:
+    (path,) = (project.folder / ".tracking/journal").glob(f"*-{stage}-*.jsonl")
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -207,7 +207,7 @@ def _named(section: str) -> Iterator[None]:
 def _fresh(network: Network) -> nn.Module:
     """The same weights for every objective."""
     with torch.random.fork_rng():
-        torch.manual_seed(network.seed)
+        torch.manual_seed(network.seed)  # transformers draws initial weights from torch's global generator
         with _named("audit.network.backbone"):
             return fresh(dict(network.backbone), network.vocab_size + FIRST_WORD)
 

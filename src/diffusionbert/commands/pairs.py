@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diffusionbert.commands.opened import Opened
+from diffusionbert.corpus.special import up_to_end
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,7 @@ class Frame:
 
     def inside(self, row: list[int]) -> list[int]:
         """The text of a row, up to its first end token."""
-        text = row[len(self.before) :]
-        return text[: text.index(self.end_id)] if self.filled_to is not None and self.end_id in text else text
+        return up_to_end(row[len(self.before) :], None if self.filled_to is None else self.end_id)
 
     def num_scored(self, text: Sequence[int]) -> int:
         """The tokens that a figure per token is per: those of the text and, where ends are learnt, one end."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,12 @@ class Special:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Special:
         return cls(**{**values, "not_candidates": tuple(values["not_candidates"])})
+
+
+def up_to_end(tokens: Sequence[int], end_id: int | None) -> list[int]:
+    """A generated target, cut at its first end token where there is one to look for."""
+    found = list(tokens)
+    return found[: found.index(end_id)] if end_id is not None and end_id in found else found
 
 
 def tokenizer_hash(folder: Path) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from diffusionbert.arms.base import Arm
 from diffusionbert.corpus.batches import in_order_of_length
 from diffusionbert.corpus.shards import Shards
+from diffusionbert.corpus.special import up_to_end
 from diffusionbert.diffusion.sampling import Canvas
 
 
@@ -57,6 +58,5 @@ def written(canvas: Canvas, filled: torch.Tensor, end_id: int | None) -> list[li
     """What was written on each row of a canvas, up to its first end token where there is one to look for."""
     rows = []
     for tokens, where in zip(filled.tolist(), canvas.masked.tolist(), strict=True):
-        row = [token for token, unknown in zip(tokens, where, strict=True) if unknown]
-        rows.append(row[: row.index(end_id)] if end_id is not None and end_id in row else row)
+        rows.append(up_to_end([token for token, unknown in zip(tokens, where, strict=True) if unknown], end_id))
     return rows

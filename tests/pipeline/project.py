@@ -145,16 +145,16 @@ def kill_training(project: Project, *words: str, whole_group: bool, checkpoints:
         assert process.poll() is None, f"ended before there was a checkpoint:\n{process.communicate()[0]}"
         assert time.monotonic() < deadline, "no checkpoint yet"
         time.sleep(0.05)
-    if whole_group:
-        os.killpg(process.pid, signal.SIGKILL)
     killed = [
         pid
         for pid, command in _in(project.folder).items()
-        if whole_group or "-m diffusionbert.stages.train" in command  # jobs lead groups of their own
+        if whole_group or "-m diffusionbert.stages.train" in command
     ]
     assert killed, "the training job was gone before it could be killed"
+    if whole_group:
+        os.killpg(process.pid, signal.SIGKILL)  # and then the jobs, which may lead groups of their own
     for pid in killed:
-        with suppress(ProcessLookupError):  # it ended with its parent
+        with suppress(ProcessLookupError):  # it ended with the group, or with its parent
             os.kill(pid, signal.SIGKILL)
     process.communicate(timeout=LONGEST / 2)
     assert process.returncode != 0

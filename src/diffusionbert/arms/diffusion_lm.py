@@ -6,7 +6,7 @@ step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -15,32 +15,30 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from diffusionbert.arms.base import Draw, Figure, Loss, Vocabulary
+from diffusionbert.arms.base import Draw, Loss, Vocabulary
+from diffusionbert.arms.diffusion_lm_sampler import sampled
+from diffusionbert.arms.diffusion_lm_scorer import DiffusionLMScorer
 from diffusionbert.corpus.batches import Batch
 from diffusionbert.denoisers.backbone import Kind
 from diffusionbert.denoisers.chunked import sentences_within, summed_in_chunks
 from diffusionbert.denoisers.embedded import EmbeddedDenoiser
 from diffusionbert.denoisers.masked import Framing
-from diffusionbert.diffusion.bound import Terms
 from diffusionbert.diffusion.gaussian import (
     Gaussian,
-    Proposal,
     cosine_alpha_bar,
-    even_grid,
     noise_place,
     normals,
-    proposal,
     sqrt_alpha_bar,
     squared_norms,
+    squares,
 )
 from diffusionbert.diffusion.sampling import Canvas, State
-from diffusionbert.diffusion.truncation import Truncation, draw_tokens
+from diffusionbert.diffusion.truncation import Truncation
 from diffusionbert.files import write_json
 from diffusionbert.shapes import Float, Int
 
 LOGITS_BUDGET_MB = 128
 BESIDE = "diffusion_lm.safetensors"  # what is no part of the masked LM: embeddings, projections, rounding
-UNIFORM_SHARE = 0.2  # of the evaluation's draws of t; the others go where the terms are large
 MEMORY = 0.05  # of what training saw of its error at some t, the share that the newest batch replaces
 
 
@@ -161,7 +159,7 @@ class DiffusionLM:
             x0, xt = (torch.where(batch.counted[..., None], noisy, embedded) for noisy in (x0, xt))
         return _Noised(embedded, x0, xt, self.denoiser(xt, batch.lengths, draw.t))
 
-    def _chunks(self, lengths: Tensor, longest: int) -> list[slice]:
+    def chunks(self, lengths: Tensor, longest: int) -> list[slice]:
         return sentences_within(lengths, len(lengths) * longest, self.vocabulary.size, self.logits_budget_mb)
 
     def predict(self, output: Float[Tensor, "M D"], xt: Float[Tensor, "M D"], t: Int[Tensor, M]) -> Tensor:
@@ -172,31 +170,31 @@ class DiffusionLM:
         """
         if self.settings.prediction == "direct":
             return output
-        with self._float32():
+        with self.float32():
             embeddings, snr = self.denoiser.embedding.weight, self.process.snr.to(output)[t]
             rate = (self.process.alpha_bar.sqrt() / self.process.variance).to(output)[t]
             # SNR |EMB(w)|^2 / 2 as one more component, so that a single product makes the logits
             evidence = torch.cat([output + rate[:, None] * xt, -snr[:, None] / 2], -1)
             words = torch.cat([embeddings, embeddings.square().sum(-1, keepdim=True)], -1)
-            logits = nn.functional.linear(evidence, words, self._bias())
+            logits = nn.functional.linear(evidence, words, self.bias())
             return logits.softmax(-1) @ embeddings
 
-    def _float32(self) -> torch.autocast:
+    def float32(self) -> torch.autocast:
         """Autocast off: the bound multiplies a prediction's squared error by an SNR of up to 1 / sigma_0^2."""
-        return torch.autocast(self._device.type, enabled=False)
+        return torch.autocast(self.device.type, enabled=False)
 
-    def _bias(self) -> Tensor:
+    def bias(self) -> Tensor:
         """b(w) of the candidates, -inf elsewhere: no other id is a word."""
-        return self.denoiser.rounding_bias.masked_fill(~self.vocabulary.candidates.to(self._device), -torch.inf)
+        return self.denoiser.rounding_bias.masked_fill(~self.vocabulary.candidates.to(self.device), -torch.inf)
 
     @property
-    def _device(self) -> torch.device:
+    def device(self) -> torch.device:
         return self.denoiser.rounding_bias.device
 
     def rounding_nats(self, x0: Float[Tensor, "M D"], tokens: Int[Tensor, M]) -> Float[Tensor, M]:
         """-ln p(w | x_0), float32."""
-        with self._float32():
-            logits = nn.functional.linear(x0, self.denoiser.embedding.weight, self._bias())
+        with self.float32():
+            logits = nn.functional.linear(x0, self.denoiser.embedding.weight, self.bias())
             return nn.functional.cross_entropy(logits, tokens, reduction="none")
 
     def loss(self, batch: Batch, draw: Draw) -> Loss:
@@ -224,14 +222,14 @@ class DiffusionLM:
             predicted = self.predict(output, xt, steps)
             sentence = counted.nonzero()[:, 0]
             with torch.no_grad():
-                errors[chunk] += torch.zeros_like(errors[chunk]).index_add(0, sentence, _squares(words - predicted))
+                errors[chunk] += torch.zeros_like(errors[chunk]).index_add(0, sentence, squares(words - predicted))
             return {
-                "error": (_squares(wanted - predicted) * scale[chunk][sentence]).sum(),
+                "error": (squares(wanted - predicted) * scale[chunk][sentence]).sum(),
                 "rounding": self.rounding_nats(x0, batch.tokens[chunk][counted]).sum() / tokens,
             }
 
         together = torch.cat([noised.x0, noised.xt, noised.output, target, noised.embedded], -1)
-        chunks = self._chunks(batch.num_counted, batch.tokens.shape[1])
+        chunks = self.chunks(batch.num_counted, batch.tokens.shape[1])
         used = (*self.denoiser.embedding.parameters(), self.denoiser.rounding_bias)
         total, named = summed_in_chunks(together, used, chunks, terms)
         place = noise_place(self.process).to(draw.t.device)[draw.t]
@@ -254,72 +252,11 @@ class DiffusionLM:
 
     @torch.no_grad()
     def sample(self, canvas: Canvas, num_steps: int, truncation: Truncation, rng: torch.Generator) -> Iterator[State]:
-        """Ancestral, down an even grid of `num_steps`; a state shows the words nearest to the prediction.
+        """Ancestral, down an even grid of `num_steps` (`arms.diffusion_lm_sampler`).
 
-        The words at the end are drawn from p(w | x_0), and truncation acts there alone: the diffusion has none.
-        Given tokens are their embeddings at every step. Raises ValueError when there are any and it was not trained
-        beside embeddings without noise.
+        Raises ValueError when tokens are given and it was not trained beside embeddings without noise.
         """
-        lengths, unknown = canvas.lengths, canvas.masked
-        given = (canvas.inside & ~unknown)[..., None]
-        if not self.settings.partial_noising and bool(given.any()):
-            raise ValueError(
-                "some tokens are given; expected none, as this Diffusion-LM was trained with every embedding noised"
-            )
-        device, grid = lengths.device, even_grid(self.num_steps, num_steps)
-        shape = (*unknown.shape, self.settings.embedding_size)
-        clean = self.denoiser.embedding(canvas.xt.clamp(min=0))  # a tokenizer without [MASK] has no id for it
-
-        def noise() -> Tensor:
-            return torch.randn(shape, generator=rng, dtype=torch.float64, device=rng.device).float().to(device)
-
-        def filled(tokens: Tensor) -> Tensor:
-            text = canvas.xt.clone()
-            text[unknown] = tokens
-            return text
-
-        xt, calls = torch.where(given, clean, noise()), 0
-        for s, t in zip(reversed(grid[:-1]), reversed(grid[1:]), strict=True):
-            steps = torch.full_like(lengths, t)
-            output = self.denoiser(xt, lengths, steps)[unknown]
-            calls += 1
-            predicted, words = self._rounded(output, xt[unknown], t)
-            spread = torch.zeros(shape, device=device)
-            spread[unknown] = predicted
-            mean, variance = self.process.posterior(xt, spread, s, t)
-            xt = torch.where(given, clean, mean + variance**0.5 * noise())
-            if s > 0:
-                yield State(s, filled(words), calls)
-        inner = None if canvas.inner is None else canvas.inner[unknown]
-        yield State(0, filled(self._drawn(xt[unknown], truncation, rng, inner)), calls)
-
-    def _rounded(self, output: Tensor, xt: Tensor, t: int) -> tuple[Tensor, Tensor]:
-        """f(x_t, t) with the clamp, where it is set, and its likeliest words; (M, D), (M,)."""
-        predictions, words = [], []
-        for rows in self._rows(len(output)):
-            steps = torch.full((len(output[rows]),), t, device=output.device)
-            predicted = self.predict(output[rows], xt[rows], steps)
-            with self._float32():
-                likeliest = nn.functional.linear(predicted, self.denoiser.embedding.weight, self._bias()).argmax(-1)
-            predictions.append(self.denoiser.embedding(likeliest) if self.settings.clamp else predicted)
-            words.append(likeliest)
-        return torch.cat(predictions), torch.cat(words)
-
-    def _drawn(self, x0: Tensor, truncation: Truncation, rng: torch.Generator, inner: Tensor | None) -> Tensor:
-        """One word per row from p(w | x_0), truncated, and no end token where `inner`, (M,), says; (M,)."""
-        candidates = self.vocabulary.candidates.to(x0.device)
-        drawn, weights = [], torch.zeros(1, len(candidates), device=x0.device)
-        uniforms = torch.rand(len(x0), generator=rng, dtype=torch.float64, device=rng.device).to(x0.device)
-        for rows in self._rows(len(x0)):
-            logits = self.denoiser.rounding_logits(x0[rows])
-            if inner is not None:
-                logits[inner[rows], self.vocabulary.sep_id] = -torch.inf
-            drawn.append(draw_tokens(logits, weights, candidates, truncation, uniforms[rows])[0])
-        return torch.cat(drawn)
-
-    def _rows(self, count: int) -> list[slice]:
-        most = max(1, self.logits_budget_mb * 2**20 // (4 * self.vocabulary.size))
-        return [slice(start, start + most) for start in range(0, count, most)]
+        yield from sampled(self, canvas, num_steps, truncation, rng)
 
     def save(self, folder: Path) -> None:
         self.model.config._name_or_path = ""  # else the path it came from would be part of the result
@@ -344,48 +281,3 @@ class DiffusionLM:
     def _beside(self) -> dict[str, Tensor]:
         state = self.denoiser.state_dict()
         return {name: tensor.contiguous() for name, tensor in state.items() if not name.startswith("encoder.")}
-
-
-class DiffusionLMScorer:
-    """Scores a Diffusion-LM arm by its bound; it draws its own t, where training saw the error cost most."""
-
-    continuous = False
-
-    def __init__(self, arm: DiffusionLM) -> None:
-        self.arm = arm
-        self.num_steps: int | None = arm.num_steps
-        schedule = f"{arm.settings.schedule}, Gaussian over embeddings, T = {arm.num_steps}"
-        self.figures: Mapping[str, Figure] = {"bound": Figure(is_bound=True, schedule=schedule)}
-        self.proposal: Proposal = proposal(
-            arm.process,
-            arm.denoiser.remembered(noise_place(arm.process)[1:].to(arm._device)).cpu().double(),
-            UNIFORM_SHARE,
-        )
-
-    def draw_steps(self, uniforms: Tensor, stratum: int, num_strata: int) -> tuple[Tensor, Tensor, Tensor]:
-        t, weights = self.proposal.draw(uniforms, stratum, num_strata)
-        return t - 1, t, weights
-
-    def __call__(self, batch: Batch, draw: Draw, names: Sequence[str]) -> dict[str, Terms]:
-        """The step's divergence; prior and rounding count q_t times, which the weights of `draw_steps` make once."""
-        arm = self.arm
-        noised = arm.noised(batch, draw)
-        error: list[Tensor] = []
-        rounding: list[Tensor] = []
-        for chunk in arm._chunks(batch.num_counted, batch.tokens.shape[1]):
-            counted = batch.counted[chunk]
-            steps = draw.t[chunk, None].expand_as(counted)[counted]
-            predicted = arm.predict(noised.output[chunk][counted], noised.xt[chunk][counted], steps)
-            sentence, zeros = counted.nonzero()[:, 0], torch.zeros(len(counted), dtype=torch.float64)
-            squares = _squares(noised.embedded[chunk][counted] - predicted)
-            nats = arm.rounding_nats(noised.x0[chunk][counted], batch.tokens[chunk][counted])
-            for found, values in ((error, squares), (rounding, nats)):
-                found.append(zeros.to(values.device).index_add(0, sentence, values.double()))
-        divergence = torch.cat(error) * arm.process.half_snr_drop(draw.s, draw.t)
-        once = torch.cat(rounding) + arm.process.prior_term(noised.embedded, batch.counted)
-        share = self.proposal.probability.to(draw.t.device)[draw.t - 1]
-        return {"bound": Terms(divergence + share * once, torch.zeros_like(once))}
-
-
-def _squares(differences: Float[Tensor, "M D"]) -> Float[Tensor, M]:
-    return differences.square().sum(-1)

@@ -109,6 +109,11 @@ def squared_norms(vectors: Float[Tensor, "B L D"], counted: Bool[Tensor, "B L"])
     return (vectors.square().sum(-1).double() * counted).sum(-1)
 
 
+def squares(vectors: Float[Tensor, "M D"]) -> Float[Tensor, M]:
+    """|vector|^2 of each."""
+    return vectors.square().sum(-1)
+
+
 def _scaled(per_step: Tensor, t: Tensor, vectors: Tensor) -> Tensor:
     return per_step.to(vectors.device)[t].to(vectors.dtype)[:, None, None] * vectors
 

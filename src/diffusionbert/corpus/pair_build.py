@@ -18,6 +18,7 @@ import numpy as np
 
 from diffusionbert import config
 from diffusionbert.corpus.build import NUM_BUCKETS, assign_split, hash64
+from diffusionbert.corpus.defined import Defined
 from diffusionbert.corpus.documents import Document
 from diffusionbert.corpus.pairs import Pair, Skipped
 from diffusionbert.corpus.text import SPLITS, TextWriter
@@ -45,7 +46,8 @@ def build_pairs(corpus: config.Corpus, source: Iterable[Pair], skipped: Skipped,
         aside.mkdir()
         spool = aside / "spool"
         spool.mkdir()
-        books = _spool(corpus, source, spool)
+        defined = Defined()
+        books = _spool(corpus, source, spool, defined)
         writers = {split: TextWriter(aside, split) for split in SPLITS}
         told = _write(corpus, spool, writers, skipped)
         shutil.rmtree(spool)
@@ -57,10 +59,10 @@ def build_pairs(corpus: config.Corpus, source: Iterable[Pair], skipped: Skipped,
                     f"test_share {corpus.test_share}, seed {corpus.seed})"
                 )
         write_sums(aside)
-    return _metrics(corpus, books, writers, told, skipped)
+    return _metrics(corpus, books, writers, told, skipped) | defined.told()
 
 
-def _spool(corpus: config.Corpus, source: Iterable[Pair], spool: Path) -> dict[str, set[str]]:
+def _spool(corpus: config.Corpus, source: Iterable[Pair], spool: Path, defined: Defined) -> dict[str, set[str]]:
     """The pairs into the buckets; returns the books of each split, where the pairs have any."""
     books: dict[str, set[str]] = {split: set() for split in SPLITS}
     with ExitStack() as stack:
@@ -70,6 +72,7 @@ def _spool(corpus: config.Corpus, source: Iterable[Pair], spool: Path) -> dict[s
             split = pair.published or assign_split(Document(pair.group, pair.target), corpus)
             if pair.book is not None:
                 books[split].add(pair.book)
+            defined.add(split, pair)
             key = hash64(f"{number}\n{pair.source}\n{pair.target}", corpus.seed, b"shuffle")
             line = "\t".join((key, split, pair.source, pair.target))
             files[int(key, 16) * NUM_BUCKETS >> 64].write(line + "\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from diffusionbert import config
-from diffusionbert.corpus import bible, pair_files, parquet
+from diffusionbert.corpus import bible, glosses, pair_files, parquet
 from diffusionbert.corpus.sentences import normalize_space
 
 Published = Literal["train", "valid", "test"]
@@ -31,7 +31,8 @@ _NAMES_OF: dict[Published, tuple[str, ...]] = {
 class Pair:
     """A source and its target, white space normalised; the source may be empty, the target is not.
 
-    Pairs of one `group` must not be torn over two splits; `published` is set where they come in splits.
+    Pairs of one `group` must not be torn over two splits; `published` is set where a split is theirs already. A `word`
+    is what the target defines, where it defines one.
     """
 
     group: str
@@ -39,6 +40,7 @@ class Pair:
     target: str
     published: Published | None = None
     book: str | None = None
+    word: str | None = None
 
 
 @dataclass
@@ -60,6 +62,11 @@ def pairs(source: config.Pairs, packages: Mapping[str, config.Package], skipped:
     Raises ValueError naming file and line of a pair that is none, and when a split of DiffuSeq's tasks has not the
     published number of pairs (unless `allow_count_mismatch`).
     """
+    if source.task == "wordnet_gloss" and source.packages is not None:
+        for entry in glosses.entries(source.packages[0], packages):
+            published: Published | None = "train" if entry.in_largest else None
+            yield Pair(entry.family, entry.source, entry.gloss, published, word=entry.word)
+        return
     if source.packages is not None:
         first, second = source.packages
         for verse in bible.verses(first, second, packages):

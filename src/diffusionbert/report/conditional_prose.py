@@ -12,6 +12,10 @@ INTRODUCTION = [
 TASKS = {
     "kjv_web": "The data: verses of King James' Bible (1769) and, as their targets, the same verses of the World "
     "English Bible. They are split by book: no book has verses in two splits.",
+    "wordnet_gloss": "The data: words of WordNet 3.1 with their part of speech, and an example of their use where "
+    "there is one, and as their targets the definitions. No word and no definition is in two splits. Common words of "
+    "many senses, which are linked by the definitions that they share, are all in train: what is held out are mostly "
+    "words of one sense. A source of several senses without an example has several right targets.",
     "qqp": "The data: Quora question pairs (QQP), one question and another that asks the same, in DiffuSeq's splits.",
     "quasar_t": "The data: Quasar-T, a passage and a question about it, in DiffuSeq's splits.",
     "wiki_auto": "The data: Wiki-Auto, a sentence and a simpler one, in DiffuSeq's splits.",

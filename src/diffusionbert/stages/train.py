@@ -210,7 +210,8 @@ def run_key(params: Params, name: str, shards: Shards, information: Path) -> str
         "runtime": params.runtime.model_dump(exclude={"processes"}),
         "arm": row.model_dump(exclude={"label", "baseline", "replicate_of"}),
         "backbone": params.backbones[row.backbone].model_dump(),
-        "packages": {name: package.model_dump() for name, package in params.packages.items()},
+        # by its sum an archive is what it is, wherever it was fetched
+        "packages": {name: package.model_dump(exclude={"registry"}) for name, package in params.packages.items()},
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     digest.update(shards.key.encode() + sha256(information).encode() + torch.__version__.encode())

@@ -176,6 +176,13 @@ def test_no_more_pairs_than_wanted() -> None:
     [
         ({"task": "qqp"}, "task 'qqp' with none; expected one of paths, repository"),
         ({"task": "kjv_web", "repository": "x"}, "expected one of packages"),
+        ({"task": "wordnet_gloss", "paths": {"all": "x"}}, "task 'wordnet_gloss' with paths; expected one of packages"),
+        (
+            {"task": "kjv_web", "packages": ["a"]},
+            r"'kjv_web' with 1 \(a\); expected 2: King James' Bible and the",
+        ),
+        ({"task": "wordnet_gloss", "packages": ["a", "b"]}, r"'wordnet_gloss' with 2 \(a, b\); expected 1: WordNet's"),
+        ({"task": "wordnet_gloss", "packages": []}, r"'wordnet_gloss' with 0 \(none\); expected 1: WordNet's"),
         ({"paths": {"train": "a", "valid": "b"}}, "expected train, valid and test, or all"),
     ],
 )

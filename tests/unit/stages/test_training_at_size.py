@@ -19,7 +19,7 @@ import torch
 from workflow.profiles import merged
 
 from diffusionbert.checkpoint import Checkpoint, held
-from diffusionbert.config import load
+from diffusionbert.config import Package, load
 from diffusionbert.corpus.shards import Shards
 from diffusionbert.stages import estimate, information, processes, train
 
@@ -206,6 +206,19 @@ def test_the_key_of_a_run(project: Path) -> None:
     same = key("train")
     assert key("runtime", processes=4) == key("train", checkpoints_kept=9) == same
     assert len({same, key("train", accumulate=2), key("train", keep="best"), key("runtime", compile=True)}) == 4
+
+
+def test_the_key_of_a_run_has_the_sums_of_packages_and_not_where_they_are_fetched(project: Path) -> None:
+    params = load(Path("params.yaml"))
+    shards = Shards.open(Path("results/engines/tokenize/bert/shards"))
+    table = Path("results/engines/information/bert/table.parquet")
+    wheel = Package(version="1.0", sha256="a" * 64)
+
+    def key(package: Package) -> str:
+        return train.run_key(params.model_copy(update={"packages": {"data": package}}), "linear", shards, table)
+
+    assert key(wheel) == key(wheel.model_copy(update={"registry": "npm"}))
+    assert key(wheel) != key(wheel.model_copy(update={"sha256": "b" * 64}))
 
 
 def test_an_estimate_is_told_and_nothing_is_left(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -142,7 +142,7 @@ def test_editing_the_report_retrains_nothing_and_editing_the_bound_evaluates_aga
     assert "src/diffusionbert/diffusion" in code["evaluate"]
     for family in ("train", "evaluate", "sample"):
         assert deps.ARM in code[family]
-    no_dependency = {f"src/diffusionbert/{name}" for name in ("config.py", "arms/build.py", "arms", "tracking")}
+    no_dependency = {f"src/diffusionbert/{name}" for name in ("config", "arms/build.py", "arms", "tracking")}
     for paths in code.values():
         assert not no_dependency & {*paths}
 

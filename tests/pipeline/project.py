@@ -146,9 +146,7 @@ def kill_training(project: Project, *words: str, whole_group: bool, checkpoints:
         assert time.monotonic() < deadline, "no checkpoint yet"
         time.sleep(0.05)
     killed = [
-        pid
-        for pid, command in _in(project.folder).items()
-        if whole_group or "-m diffusionbert.stages.train" in command
+        pid for pid, command in _in(project.folder).items() if whole_group or "-m diffusionbert.stages.train" in command
     ]
     assert killed, "the training job was gone before it could be killed"
     if whole_group:

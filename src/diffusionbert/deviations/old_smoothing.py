@@ -9,6 +9,7 @@ has ln(length) = 0: that nltk ends with a division by zero.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from diffusionbert.metrics.sentence_bleu import ORDER, Counted
 
@@ -40,3 +41,14 @@ def old_sentence_bleu(hypothesis: Counted, reference: Counted) -> float | None:
         total += math.log((matched or n - 1 + _K / math.log(hypothesis.length)) / possible) / ORDER
     shorter = hypothesis.length <= reference.length
     return (math.exp(1 - reference.length / hypothesis.length) if shorter else 1.0) * math.exp(total)
+
+
+def old_choice(candidates: Sequence[Counted]) -> int | None:
+    """The candidate that DiffuSeq's script chooses under that nltk; None where one of its scores ends it."""
+    agreement = []
+    for number, one in enumerate(candidates):
+        scores = [old_sentence_bleu(other, one) for place, other in enumerate(candidates) if place != number]
+        if any(score is None for score in scores):
+            return None
+        agreement.append(math.fsum(score or 0.0 for score in scores))
+    return agreement.index(max(agreement))

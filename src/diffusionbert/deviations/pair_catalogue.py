@@ -12,6 +12,7 @@ from diffusionbert.deviations.pair_scores import (
     measure_spaces,
     measure_swapped,
 )
+from diffusionbert.deviations.pair_script import measure_script
 from diffusionbert.deviations.pair_start import measure_start
 
 PAIR_ENTRIES: tuple[Entry[PairGround], ...] = (
@@ -77,5 +78,12 @@ PAIR_ENTRIES: tuple[Entry[PairGround], ...] = (
         measure_pairwise,
         "Self-BLEU {diffusionbert_linear_tad_others} against all others, {diffusionbert_linear_tad_later} by twos, "
         "{diffusionbert_linear_tad_empty} with the empty texts (linear arm)",
+    ),
+    Entry(
+        "script",
+        measure_script,
+        "BLEU {diffusionbert_linear_tad_ours} as here, {diffusionbert_linear_tad_script} as DiffuSeq's script counts, "
+        "{diffusionbert_linear_tad_old} with nltk before 3.6 (linear arm); {copy_ours}, {copy_script} and {copy_old} "
+        "(copy of the source)",
     ),
 )

@@ -19,6 +19,7 @@ from diffusionbert.metrics.perplexity import mean_interval
 from diffusionbert.metrics.sentence_bleu import Counted
 from diffusionbert.stages.compute import Machine
 from diffusionbert.stages.inputs import Candidates, groups_of, read_candidates
+from diffusionbert.stages.pairs import COPY
 from diffusionbert.words import split_words
 
 Ways = Mapping[str, tuple[str, Array]]  # key -> what it is, and its score of every source
@@ -54,6 +55,15 @@ class Answers:
     def chosen(self, rule: Rule = "mbr") -> list[Counted]:
         """One text of each source."""
         return [row[choice(row, rule)] for row in self.candidates]
+
+
+def counted(held: Candidates, label: str, *, spaced: bool = False) -> Answers:
+    def count(text: str) -> Counted:
+        words = split_words(text)
+        return Counted.of(spaced_words(words) if spaced else words)
+
+    texts = [[count(text) for text in several] for several in held.texts]
+    return Answers(label, texts, [count(text) for text in held.references])
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,21 +117,33 @@ class PairGround:
     @cached_property
     def answers(self) -> dict[str, Answers]:
         """In this project's words."""
-        return {row: self._counted(row, spaced=False) for row in self.candidates}
+        return {row: counted(held, self.label(row)) for row, held in self.candidates.items()}
 
     @cached_property
     def spaced(self) -> dict[str, Answers]:
         """In the words of DiffuSeq's script."""
-        return {row: self._counted(row, spaced=True) for row in self.candidates}
+        return {row: counted(held, self.label(row), spaced=True) for row, held in self.candidates.items()}
 
-    def _counted(self, row: str, *, spaced: bool) -> Answers:
-        def counted(text: str) -> Counted:
-            words = split_words(text)
-            return Counted.of(spaced_words(words) if spaced else words)
+    @cached_property
+    def copy(self) -> Candidates:
+        """Each source as its own answer: text that is no noise, and shares much with its reference."""
+        held = self.candidates[LINEAR]
+        return replace(held, texts=[[source] for source in held.sources])
 
-        held = self.candidates[row]
-        texts = [[counted(text) for text in several] for several in held.texts]
-        return Answers(self.params.arms[row].label, texts, [counted(text) for text in held.references])
+    @property
+    def answers_and_copy(self) -> dict[str, Answers]:
+        return {**self.answers, COPY: counted(self.copy, self.label(COPY))}
+
+    @property
+    def spaced_and_copy(self) -> dict[str, Answers]:
+        return {**self.spaced, COPY: counted(self.copy, self.label(COPY), spaced=True)}
+
+    @property
+    def references(self) -> list[Counted]:
+        return self.answers[LINEAR].references
+
+    def label(self, row: str) -> str:
+        return "copy of the source" if row == COPY else self.params.arms[row].label
 
     def mean(self, what: str, unit: str, values: Array, over: str | None = None) -> Figure:
         """The mean over sources, each with its interval over them."""
@@ -130,12 +152,12 @@ class PairGround:
 
     def levels(self, row: str, unit: str, ways: Ways) -> Figures:
         """Each way of scoring a row."""
-        label = self.params.arms[row].label
+        label = self.label(row)
         return {f"{row}_{key}": self.mean(f"{label}: {what}", unit, values) for key, (what, values) in ways.items()}
 
     def differences(self, row: str, unit: str, ways: Ways) -> Figures:
         """Each way but the first minus the first, paired by source."""
-        label, (_, first) = self.params.arms[row].label, next(iter(ways.values()))
+        label, (_, first) = self.label(row), next(iter(ways.values()))
         return {
             f"{row}_{key}_difference": self.mean(f"{label}: {what}, difference", unit, values - first)
             for key, (what, values) in list(ways.items())[1:]

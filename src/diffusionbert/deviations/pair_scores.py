@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from diffusionbert.deviations.figures import Array, Figures, exact
-from diffusionbert.deviations.ground import SHARE
+from diffusionbert.deviations.ground import LINEAR, SHARE
 from diffusionbert.deviations.old_smoothing import old_sentence_bleu, smoothed
 from diffusionbert.deviations.pair_ground import PairGround
 from diffusionbert.metrics.candidates import choice, distinct_share, pairwise_bleu
@@ -28,7 +28,7 @@ def _lengths(texts: Sequence[Counted]) -> Array:
 def measure_swapped(ground: PairGround) -> Figures:
     """The chosen texts against their references, and the references against the texts."""
     figures: Figures = {}
-    for row, held in ground.answers.items():
+    for row, held in ground.answers_and_copy.items():
         texts = held.chosen()
         ways = {
             "plain": ("the text against the reference", bleu_of(texts, held.references)),
@@ -36,33 +36,30 @@ def measure_swapped(ground: PairGround) -> Figures:
         }
         figures |= ground.levels(row, BLEU, ways) | ground.differences(row, BLEU, ways)
         figures[f"{row}_words"] = ground.mean(f"{held.label}: words of a text", WORDS, _lengths(texts))
-    references = next(iter(ground.answers.values())).references
-    return figures | {"words": ground.mean("words of a reference", WORDS, _lengths(references))}
+    return figures | {"words": ground.mean("words of a reference", WORDS, _lengths(ground.references))}
 
 
 def measure_spaces(ground: PairGround) -> Figures:
     """The same texts, chosen by our rule in our words, scored in either kind of words."""
     figures: Figures = {}
-    for row, ours in ground.answers.items():
-        theirs = ground.spaced[row]
+    told = {"split": "punctuation marks are words", "spaced": "split on spaces"}
+    for row, ours in ground.answers_and_copy.items():
+        theirs = ground.spaced_and_copy[row]
         chosen = [choice(candidates) for candidates in ours.candidates]
         ways = {}
-        for key, what, held in (
-            ("split", "punctuation marks are words", ours),
-            ("spaced", "split on spaces", theirs),
-        ):
+        for key, held in (("split", ours), ("spaced", theirs)):
             texts = [candidates[number] for candidates, number in zip(held.candidates, chosen, strict=True)]
-            ways[key] = (what, bleu_of(texts, held.references))
+            ways[key] = (told[key], bleu_of(texts, held.references))
         figures |= ground.levels(row, BLEU, ways) | ground.differences(row, BLEU, ways)
-    for key, what, each in (("split", "punctuation marks are words", ours), ("spaced", "split on spaces", theirs)):
-        figures[f"words_{key}"] = ground.mean(f"a reference, {what}", WORDS, _lengths(each.references))
+    for key, held in (("split", ground.answers[LINEAR]), ("spaced", ground.spaced[LINEAR])):
+        figures[f"words_{key}"] = ground.mean(f"a reference, {told[key]}", WORDS, _lengths(held.references))
     return figures
 
 
 def measure_smoothing_of_pairs(ground: PairGround) -> Figures:
     """BLEU and Self-BLEU as DiffuSeq's script counts them, under the two formulas that nltk has had."""
     figures: Figures = {}
-    for row, held in ground.spaced.items():
+    for row, held in ground.spaced_and_copy.items():
         texts = held.chosen("diffuseq")
         pairs = list(zip(held.references, texts, strict=True))
         old = [old_sentence_bleu(*each) for each in pairs]
@@ -74,7 +71,8 @@ def measure_smoothing_of_pairs(ground: PairGround) -> Figures:
         concerned = np.array([float(smoothed(*each)) for each in pairs])
         what = "texts that the formula concerns, some order having no match"
         figures[f"{row}_concerned"] = ground.mean(f"{held.label}: {what}", SHARE, concerned)
-        figures |= _self_bleu(ground, row)
+        if row in ground.spaced:
+            figures |= _self_bleu(ground, row)
     return figures
 
 
@@ -109,19 +107,18 @@ def measure_distinct(ground: PairGround) -> Figures:
     """Distinct words over words: of each text by itself, of all texts together, and as the release takes it."""
     figures: Figures = {}
     for row, held in ground.answers.items():
-        texts = held.chosen()
-        figures |= _distinct(ground, row, held.label, texts)
-        own = [[_share([one]) for one in several] for several in held.candidates]
-        released = np.array(
-            [
-                np.mean(shares) if all(one.length for one in several) else 0.0
-                for shares, several in zip(own, held.candidates, strict=True)
-            ]
-        )
+        figures |= _distinct(ground, row, held.label, held.chosen())
+        released = np.array([_released(several) for several in held.candidates])
         what = f"{held.label}: of each candidate by itself, as the release has it"
         figures[f"{row}_released"] = ground.mean(what, DIST_1, released)
-    references = next(iter(ground.answers.values())).references
-    return figures | _distinct(ground, "references", "references", references)
+    return figures | _distinct(ground, "references", "references", ground.references)
+
+
+def _released(candidates: Sequence[Counted]) -> float:
+    """The mean over the candidates of a source, and 0 as soon as one of them is empty."""
+    if not all(one.length for one in candidates):
+        return 0.0
+    return float(np.mean([_share([one]) for one in candidates]))
 
 
 def _distinct(ground: PairGround, key: str, label: str, texts: Sequence[Counted]) -> Figures:

@@ -19,7 +19,7 @@ from diffusionbert.corpus.shards import Shards
 from diffusionbert.deviations.__main__ import main
 from diffusionbert.deviations.figures import Figures
 from diffusionbert.deviations.ground import LINEAR, SPINDLE, Effort, Ground
-from diffusionbert.deviations.old_smoothing import old_sentence_bleu, smoothed
+from diffusionbert.deviations.old_smoothing import old_choice, old_sentence_bleu, smoothed
 from diffusionbert.deviations.pair_catalogue import PAIR_ENTRIES
 from diffusionbert.deviations.pair_choices import measure_candidates, measure_choice, measure_pairwise
 from diffusionbert.deviations.pair_ground import PairGround, lacks
@@ -30,6 +30,7 @@ from diffusionbert.deviations.pair_scores import (
     measure_spaces,
     measure_swapped,
 )
+from diffusionbert.deviations.pair_script import measure_script
 from diffusionbert.deviations.pair_start import measure_start
 from diffusionbert.diffusion.bound import Step, negative_log_prediction
 from diffusionbert.diffusion.schedules import Linear
@@ -42,6 +43,7 @@ from unit.small_arms import information_of, small_arm
 
 ROOT = Path(__file__).parents[3]
 REFERENCES = ["He went to the old house.", "They saw a green hill.", "She came to the river bank, alone."]
+SOURCES = ["And he went unto the old house.", "And they saw a green hill.", "She came to the river bank, alone."]
 TEXTS = {
     LINEAR: [
         ["he went to the house .", "he came to the old house .", "the old house was there"],
@@ -59,7 +61,7 @@ WORDS = [7, 6, 9]
 def _write(results: Path, texts: dict[str, list[list[str]]]) -> None:
     for row, held in texts.items():
         lines = [
-            {"source": f"s{place}", "target": target, "candidates": candidates, "lengths": lengths}
+            {"source": SOURCES[place], "target": target, "candidates": candidates, "lengths": lengths}
             for place, (target, candidates, lengths) in enumerate(zip(REFERENCES, held, LENGTHS[row], strict=True))
         ]
         path = results / "sample" / row / "candidates.jsonl"
@@ -218,6 +220,62 @@ def test_self_bleu_under_both_formulas_leaves_out_what_ends_the_old_nltk(ground:
     assert found[f"{LINEAR}_self_new"].value == pytest.approx(new)
     assert found[f"{LINEAR}_self_old"].value > new
     assert found[f"{LINEAR}_self_new"].over == "2 sources"
+
+
+def test_the_copy_is_the_source_itself(ground: PairGround) -> None:
+    pairs = [(_split(source), _split(reference)) for source, reference in zip(SOURCES, REFERENCES, strict=True)]
+    swapped = measure_swapped(ground)
+    assert swapped["copy_plain"].value == pytest.approx(np.mean([_nltk(*pair) for pair in pairs]))
+    assert swapped["copy_swapped"].value == pytest.approx(np.mean([_nltk(*pair[::-1]) for pair in pairs]))
+    concerned = measure_smoothing_of_pairs(ground)["copy_concerned"].value
+    assert concerned == pytest.approx(1 / 3), (
+        "'the old house.' are three words in common in a row, the others have four"
+    )
+    assert not any(name.startswith("copy_self") for name in measure_smoothing_of_pairs(ground))
+
+
+def _old(hypothesis: str, reference: str) -> float | None:
+    return old_sentence_bleu(Counted.of(hypothesis.split()), Counted.of(reference.split()))
+
+
+def test_the_choice_under_the_old_formula_is_brute_forces() -> None:
+    rng = np.random.default_rng(0)
+    other = 0
+    for _ in range(100):
+        texts = [" ".join(rng.choice(list("abcde"), rng.integers(2, 8))) for _ in range(3)]
+        candidates = [Counted.of(text.split()) for text in texts]
+        sums = [round(sum(_old(b, a) or 0 for b in texts if b is not a), 12) for a in texts]
+        assert old_choice(candidates) == sums.index(max(sums))
+        other += texts[sums.index(max(sums))] != _chosen(texts, _swapped)
+    assert other > 0, "the formula moves some choice"
+    assert old_choice([Counted.of(["a", "b"]), Counted.of(["a"])]) is None
+
+
+def test_all_conventions_together_are_what_the_script_would_print(ground: PairGround) -> None:
+    found = measure_script(ground)
+    plain = measure_choice(ground)[f"{SPINDLE}_ours"]
+    assert found[f"{SPINDLE}_ours"].value == plain.value, "nothing of this row ends the old nltk"
+    joined = [[_joined(text) for text in row] for row in TEXTS[SPINDLE]]
+    references = [_joined(reference) for reference in REFERENCES]
+    script = [_nltk(one, _chosen(row, _swapped)) for one, row in zip(references, joined, strict=True)]
+    assert found[f"{SPINDLE}_script"].value == pytest.approx(np.mean(script))
+    kept = list(zip(TEXTS[LINEAR], references, strict=True))[:2]  # of the third source, 'she' ends that nltk
+    old = []
+    for row, reference in kept:
+        texts = [_joined(text) for text in row]
+        sums = [sum(_old(other, one) or 0 for other in texts if other is not one) for one in texts]
+        old.append(_old(reference, texts[sums.index(max(sums))]))
+    assert found[f"{LINEAR}_old"].value == pytest.approx(np.mean(old))
+    assert found[f"{LINEAR}_old"].over == "2 sources"
+
+
+def test_rows_that_change_places_are_counted(ground: PairGround) -> None:
+    found = measure_script(ground)
+    for key in ("script", "old"):
+        ours, theirs = ([found[f"{row}_{way}"].value for row in (*TEXTS, "copy")] for way in ("ours", key))
+        pairs = combinations(zip(ours, theirs, strict=True), 2)
+        assert found[f"reversed_{key}"].value == sum((a[0] - b[0]) * (a[1] - b[1]) < 0 for a, b in pairs)
+        assert found[f"reversed_{key}"].over == "6 pairs of rows"
 
 
 @pytest.mark.parametrize("row", [LINEAR, SPINDLE])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -20,21 +21,20 @@ def measure_script(ground: PairGround) -> Figures:
         theirs = ground.spaced_and_copy[row]
         script = bleu_of(theirs.references, theirs.chosen("diffuseq"))
         old = _under_old_nltk(theirs)
-        kept = sorted(old)
+        if not (kept := sorted(old)):
+            continue  # that nltk ends at every source of this row
         ways = {
             "ours": ("as here", bleu_of(ours.chosen(), ours.references)[kept]),
             "script": ("as DiffuSeq's script, nltk 3.6 and later", script[kept]),
             "old": ("as DiffuSeq's script, nltk before 3.6", np.array([old[number] for number in kept])),
         }
         figures |= ground.levels(row, BLEU, ways) | ground.differences(row, BLEU, ways)
-    levels = {
-        key: {row: figures[f"{row}_{key}"].value for row in ground.answers_and_copy}
-        for key in ("ours", "script", "old")
-    }
+    rows = [row for row in ground.answers_and_copy if f"{row}_old" in figures]
+    levels = {key: [figures[f"{row}_{key}"].value for row in rows] for key in ("ours", "script", "old")}
     for key, what in (("script", "nltk 3.6 and later"), ("old", "nltk before 3.6")):
-        changed, pairs = _reversed(levels["ours"], levels[key]), len(list(combinations(levels["ours"], 2)))
         name = f"pairs of rows that stand the other way round, {what}"
-        figures[f"reversed_{key}"] = exact(name, "pairs", changed, f"{pairs} pairs of rows")
+        changed, over = _reversed(levels["ours"], levels[key]), f"{math.comb(len(rows), 2)} pairs of rows"
+        figures[f"reversed_{key}"] = exact(name, "pairs", changed, over)
     return figures
 
 
@@ -49,5 +49,6 @@ def _under_old_nltk(held: Answers) -> dict[int, float]:
     return found
 
 
-def _reversed(one: Mapping[str, float], other: Mapping[str, float]) -> int:
-    return sum((one[a] - one[b]) * (other[a] - other[b]) < 0 for a, b in combinations(one, 2))
+def _reversed(ours: Sequence[float], theirs: Sequence[float]) -> int:
+    pairs = combinations(zip(ours, theirs, strict=True), 2)
+    return sum((one[0] - other[0]) * (one[1] - other[1]) < 0 for one, other in pairs)

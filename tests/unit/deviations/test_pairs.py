@@ -269,6 +269,17 @@ def test_all_conventions_together_are_what_the_script_would_print(ground: PairGr
     assert found[f"{LINEAR}_old"].over == "2 sources"
 
 
+def test_a_row_that_ends_the_old_nltk_everywhere_is_left_out(ground: PairGround) -> None:
+    _write(ground.results, TEXTS | {"gpt": [["she", "she", "she"]] * 3})
+    found = measure_script(ground)
+    assert not any(name.startswith("gpt") for name in found)
+    assert found["reversed_old"].over == "3 pairs of rows"
+    smoothing = measure_smoothing_of_pairs(ground)
+    assert smoothing["gpt_left_out"].value == 3
+    assert "gpt_self_old" not in smoothing
+    assert smoothing["gpt_old"].over == "3 sources", "no reference is one word"
+
+
 def test_rows_that_change_places_are_counted(ground: PairGround) -> None:
     found = measure_script(ground)
     for key in ("script", "old"):

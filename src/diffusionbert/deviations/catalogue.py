@@ -1,9 +1,10 @@
-"""Every measured entry of docs/deviations.md: its marker, its measurement and the line that tells it."""
+"""The entries of docs/deviations.md on the default run: marker, measurement and the line that tells it."""
 
 from __future__ import annotations
 
 from diffusionbert.deviations.estimators import measure_drawing, measure_estimator, measure_units
 from diffusionbert.deviations.figures import Entry
+from diffusionbert.deviations.ground import Ground
 from diffusionbert.deviations.protocols import (
     measure_factor,
     measure_posterior,
@@ -30,7 +31,7 @@ from diffusionbert.deviations.trainings import (
     measure_pretrained,
 )
 
-ENTRIES = (
+ENTRIES: tuple[Entry[Ground], ...] = (
     Entry(
         "posterior",
         measure_posterior,

@@ -14,6 +14,7 @@ from typing import Any
 
 from diffusionbert.deviations.catalogue import ENTRIES
 from diffusionbert.deviations.ground import RATIO, SHARE
+from diffusionbert.deviations.pair_catalogue import PAIR_ENTRIES
 from diffusionbert.files import read_json
 
 CONTENTS = "contents"
@@ -21,6 +22,7 @@ NOTHING = "Nothing to measure:"
 BLOCK = re.compile(r"<!-- measured: ([a-z_]+) -->\n.*?<!-- end -->", re.DOTALL)
 HEADING = re.compile(r"^### (\d+)\. (.+)$", re.MULTILINE)
 NAMED = re.compile(r"\{([a-z0-9_.]+)\}")
+HEADLINES = {entry.key: entry.headline for entry in ENTRIES} | {entry.key: entry.headline for entry in PAIR_ENTRIES}
 
 Measured = Mapping[str, Mapping[str, Any]]  # marker -> its JSON
 
@@ -56,7 +58,7 @@ def sections(document: str) -> list[Section]:
 
 def read_measured(folder: Path) -> dict[str, Any]:
     """The JSON of every entry; raises ValueError naming the first that is missing."""
-    found = {entry.key: read_json(folder / f"{entry.key}.json") for entry in ENTRIES}
+    found = {key: read_json(folder / f"{key}.json") for key in HEADLINES}
     for measured in found.values():
         measured["figures"] = {figure["name"]: figure for figure in measured["figures"]}
     return found
@@ -95,9 +97,8 @@ def headline(template: str, figures: Mapping[str, Mapping[str, Any]]) -> str:
 
 def block(key: str, measured: Measured) -> str:
     """The lines of one entry: its headline and a table of its figures."""
-    template = next(entry.headline for entry in ENTRIES if entry.key == key)
     figures = measured[key]["figures"]
-    lines = [f"*Measured*: {headline(template, figures)}.", "", "| what | value | 95 % interval | unit | over |"]
+    lines = [f"*Measured*: {headline(HEADLINES[key], figures)}.", "", "| what | value | 95 % interval | unit | over |"]
     lines.append("| --- | ---: | --- | --- | --- |")
     for figure in figures.values():
         value, low, high, unit = (figure[name] for name in ("value", "low", "high", "unit"))
@@ -110,9 +111,8 @@ def block(key: str, measured: Measured) -> str:
 def contents(document: str, measured: Measured) -> str:
     """One line for each entry: its number and title, and what was measured of it or why nothing was."""
     lines = ["| | entry | measured effect |", "| ---: | --- | --- |"]
-    headlines = {entry.key: entry.headline for entry in ENTRIES}
     for section in sections(document):
-        told = [headline(headlines[key], measured[key]["figures"]) for key in section.markers]
+        told = [headline(HEADLINES[key], measured[key]["figures"]) for key in section.markers]
         if section.nothing is not None:
             told.append(f"nothing to measure: {section.nothing.rstrip('.')}")
         anchor = _anchor(f"{section.number}. {section.title}")
@@ -127,11 +127,12 @@ def _anchor(heading: str) -> str:
 
 def _provenance(measured: Measured) -> str:
     machines = sorted({_told(entry["machine"]) for entry in measured.values()})
-    profiles = " and ".join(f"`{name}`" for name in sorted({entry["profile"] for entry in measured.values()}))
+    names = sorted({entry["profile"] for entry in measured.values()})
+    profiles = " and ".join(f"`{name}`" for name in names)
     return (
-        f"Measured by `make deviations` with the trained arms of the profile {profiles} "
-        f"({'; '.join(machines)}). Intervals are 95 % bootstrap intervals over sentences, samples, positions or draws, "
-        "paired wherever two things are compared; a figure without one was computed and not sampled. "
+        f"Measured by `make deviations` with the trained arms of the profile{'s' if len(names) > 1 else ''} {profiles} "
+        f"({'; '.join(machines)}). Intervals are 95 % bootstrap intervals over sentences, sources, samples, positions "
+        "or draws, paired wherever two things are compared; a figure without one was computed and not sampled. "
         "A short training is one run: its interval is over test sentences, not over seeds."
     )
 
@@ -148,7 +149,7 @@ def written(document: str, measured: Measured) -> str:
     block nor a reason why there is nothing to measure.
     """
     keys = [match[1] for match in BLOCK.finditer(document)]
-    known = {entry.key for entry in ENTRIES} | {CONTENTS}
+    known = {*HEADLINES, CONTENTS}
     if strange := sorted(set(keys) ^ known):
         raise ValueError(f"docs/deviations.md: markers {', '.join(strange)}; expected each measured entry once")
     if twice := sorted({key for key in keys if keys.count(key) > 1}):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from diffusionbert.config import Params
 from diffusionbert.metrics.perplexity import LEVEL, Interval
-
-if TYPE_CHECKING:
-    from diffusionbert.deviations.ground import Ground
+from diffusionbert.stages.compute import Machine
 
 Array = NDArray[np.float64]
 RESAMPLES = 1000
@@ -42,15 +41,31 @@ class Figure:
 Figures = dict[str, Figure]
 
 
+class FinishedRun(Protocol):
+    """What an entry is measured on: a run of sentences, or one of pairs."""
+
+    @property
+    def params(self) -> Params: ...
+
+    @property
+    def machine(self) -> Machine: ...
+
+    @property
+    def seed(self) -> int: ...
+
+
+GroundT = TypeVar("GroundT", bound=FinishedRun)
+
+
 @dataclass(frozen=True)
-class Entry:
+class Entry(Generic[GroundT]):
     """A block of docs/deviations.md: its marker, how its figures are measured, and the one line that tells them.
 
     `headline` names figures in braces; the line is filled from the JSON alone.
     """
 
     key: str
-    measure: Callable[[Ground], Figures]
+    measure: Callable[[GroundT], Figures]
     headline: str
 
 

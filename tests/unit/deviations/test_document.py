@@ -7,6 +7,7 @@ import pytest
 from diffusionbert.deviations.__main__ import main
 from diffusionbert.deviations.catalogue import ENTRIES
 from diffusionbert.deviations.document import (
+    HEADLINES,
     NAMED,
     block,
     contents,
@@ -27,12 +28,8 @@ def _measured(value: float = 0.5) -> dict:
     figure = {"what": "w", "unit": "nats per sentence", "value": value, "low": 0.25, "high": 0.75, "over": "n"}
     machine = {"device": "cpu", "dtype": "float32", "threads": 1}
     return {
-        entry.key: {
-            "figures": dict.fromkeys(NAMED.findall(entry.headline), figure),
-            "machine": machine,
-            "profile": "default",
-        }
-        for entry in ENTRIES
+        key: {"figures": dict.fromkeys(NAMED.findall(headline), figure), "machine": machine, "profile": "default"}
+        for key, headline in HEADLINES.items()
     }
 
 
@@ -45,7 +42,7 @@ def test_every_numbered_entry_is_measured_or_says_why_not() -> None:
     found = sections(DOCUMENT.read_text(encoding="utf-8"))
     assert [section.number for section in found] == list(range(1, len(found) + 1))
     assert all(section.markers or section.nothing for section in found)
-    assert sorted(key for section in found for key in section.markers) == sorted(entry.key for entry in ENTRIES)
+    assert sorted(key for section in found for key in section.markers) == sorted(HEADLINES)
 
 
 def test_every_figure_is_whole_and_says_over_what() -> None:

@@ -223,3 +223,12 @@ class ReleasedSampling(Protocol):
     ) -> Iterator[State]:
         """The states of its reverse process; the last may hold [MASK]."""
         ...
+
+
+@runtime_checkable
+class OwnStart(Protocol):
+    """An arm that sets some of its first weights itself: called once, before the first step of its training."""
+
+    def start(self) -> None:
+        """Draws from torch's generator."""
+        ...

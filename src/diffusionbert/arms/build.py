@@ -12,7 +12,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from diffusionbert import config
-from diffusionbert.arms.base import NO_MASK, Arm, Vocabulary
+from diffusionbert.arms.base import NO_MASK, Arm, OwnStart, Vocabulary
 from diffusionbert.arms.fit import check_fit
 from diffusionbert.arms.places import place_of
 from diffusionbert.arms.saved import DESCRIBED, read_description, read_vocabulary
@@ -138,6 +138,8 @@ def new_arm(
             kind=_class(row.system).backbone_kind,
         )
         arm = _arm(row, settings, model, params, shards, table, device)
+        if isinstance(arm, OwnStart):
+            arm.start()
     arm.module.to(device)
     return arm
 

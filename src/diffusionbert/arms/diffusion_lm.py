@@ -116,11 +116,17 @@ class DiffusionLM:
         self.model = model
         framing = Framing(vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id)
         self.denoiser = EmbeddedDenoiser(model, framing, settings.embedding_size)
-        self.denoiser.start_from_frequencies(-vocabulary.information.masked_fill(~vocabulary.candidates, 0.0))
-        if settings.init == "pretrained":
-            self.denoiser.start_from_words()
-        if settings.prediction == "expected":
-            self.denoiser.start_silent()
+
+    def start(self) -> None:
+        """The weights that are its own, and the encoder's positions where its weights are drawn."""
+        vocabulary, denoiser = self.vocabulary, self.denoiser
+        denoiser.start_from_frequencies(-vocabulary.information.masked_fill(~vocabulary.candidates, 0.0))
+        if self.settings.init == "pretrained":
+            denoiser.start_from_words()
+        else:
+            denoiser.start_positions()
+        if self.settings.prediction == "expected":
+            denoiser.start_silent()
 
     @property
     def module(self) -> nn.Module:

@@ -53,6 +53,17 @@ class EmbeddedDenoiser(nn.Module):
         self.rounding_bias.copy_(log_probability)
 
     @torch.no_grad()
+    def start_positions(self) -> None:
+        """The encoder's learnt positions, where it has any, from N(0, 1), as the releases of Diffusion-LM and DiffuSeq.
+
+        A masked LM's own start (0.02 in BERT) is made for words of that size; beside embeddings of variance 1 it is
+        lost, and a short training learns nothing of where a token stands.
+        """
+        for name, module in self.encoder.named_modules():
+            if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight)
+
+    @torch.no_grad()
     def start_silent(self) -> None:
         """An output of 0, which as evidence on a word says nothing."""
         _silence(self.output_projection)

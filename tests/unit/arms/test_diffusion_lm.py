@@ -40,7 +40,9 @@ def small(shards: Shards, settings: dict[str, Any], *, budget: int = 128, **shap
     torch.manual_seed(0)
     model = backbone.fresh({**SHAPE, **shape}, shards.special.vocab_size)
     vocabulary = vocabulary_of(shards, information_of(shards))
-    return DiffusionLM(Settings(**settings), model, vocabulary, shards.tokenizer_folder, budget)
+    arm = DiffusionLM(Settings(**settings), model, vocabulary, shards.tokenizer_folder, budget)
+    arm.start()
+    return arm
 
 
 def _batch(shards: Shards, size: int = 6) -> Batch:
@@ -269,6 +271,40 @@ def test_a_saved_arm_is_restored_and_its_encoder_loads_with_transformers(
     again.restore(tmp_path)
     again.module.eval()
     assert _bound(again, batch) == _bound(arm, batch)
+
+
+def test_positions_of_a_drawn_encoder_are_as_large_as_embeddings_and_those_of_a_pretrained_one_its_own(
+    shards: Shards,
+) -> None:
+    """At BERT's 0.02 they are lost beside embeddings of variance 1: no short training learns where a text ends."""
+    drawn = small(shards, COSINE).denoiser.encoder.embeddings.position_embeddings.weight
+    assert drawn.std().item() == pytest.approx(1, rel=0.1)
+    own = small(shards, COSINE | {"init": "pretrained"}).denoiser.encoder.embeddings.position_embeddings.weight
+    assert own.std().item() == pytest.approx(0.02, rel=0.1)
+
+
+def test_a_short_training_learns_where_texts_end(shards: Shards) -> None:
+    """Whose end stands in one place always: from noise alone, the prediction there is the end's embedding."""
+    arm = small(shards, EXPECTED)
+    tokens = torch.randint(7, 12, (64, 8), generator=torch.Generator().manual_seed(0))
+    tokens[:, 4:] = arm.vocabulary.sep_id
+    arm.vocabulary.candidates[arm.vocabulary.sep_id] = True
+    batch = Batch(tokens, torch.full((64,), 8), torch.arange(64).numpy())
+    optimizer = torch.optim.AdamW(arm.module.parameters(), lr=3e-3)
+    for step in range(25):
+        optimizer.zero_grad()
+        arm.loss(batch, draw_for(arm, batch, step, 0)).total.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    arm.module.eval()
+    noise = Draw(
+        torch.full((64,), 31), torch.full((64,), 32), torch.rand(64, 8, generator=torch.Generator().manual_seed(1))
+    )
+    noised = arm.noised(batch, noise)
+    steps = torch.full((64 * 8,), 32)
+    predicted = arm.predict(noised.output.flatten(0, 1), noised.xt.flatten(0, 1), steps)
+    end = arm.denoiser.embedding.weight[arm.vocabulary.sep_id]
+    distance = (predicted - end).square().sum(-1).reshape(64, 8).mean(0)
+    assert distance[4:].max() < 0.25 * distance[:4].min()
 
 
 def test_restoring_names_the_file(shards: Shards, tmp_path: Path) -> None:

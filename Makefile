@@ -93,7 +93,7 @@ deps: .venv/.ok  ## rewrite the code under deps in dvc.yaml from the import grap
 readme: .venv/.ok  ## rewrite the table in README.md from results/default
 	$(PY) -m diffusionbert.report.readme
 
-use: .venv/.ok  ## run the commands of docs/use.md again, on the arms of results/default
+use: .venv/.ok  ## run the commands of docs/use.md again, on the arms of results/default and results/pairs
 	$(PY) -m diffusionbert.commands.document
 
 clean: .venv/.ok  ## remove results, checkpoints and logs; DVC's cache keeps what it holds

@@ -1,7 +1,8 @@
 """The console blocks of docs/use.md, written by running their commands: `make use`, after `make run`.
 
 A block is fenced as `console`; a line that starts with `$ ` is a command of this program, and what stands under it, up
-to the next one or the fence, is what it printed.
+to the next one or the fence, is what it printed. A block with a model of a profile that has not been run here stays as
+it is.
 """
 
 from __future__ import annotations
@@ -25,10 +26,20 @@ def commands(document: str) -> list[str]:
     return [line[2:] for block in BLOCK.finditer(document) for line in block[1].splitlines() if line.startswith("$ ")]
 
 
+def absent(command: str) -> str | None:
+    """The first model folder below results/ that the command names and that is not there."""
+    named = [word for word in shlex.split(command) if word.startswith("results/")]
+    return next((word for word in named if not Path(word).is_dir()), None)
+
+
 def rewritten(document: str, answer: Callable[[str], str]) -> str:
-    """The document with what `answer` says under each command."""
+    """The document with what `answer` says under each command; a block that needs an absent model stays, told so."""
 
     def block(found: re.Match[str]) -> str:
+        missing = [folder for command in commands(found[0]) if (folder := absent(command)) is not None]
+        if missing:
+            print(f"use: {missing[0]}: no such model; the examples with it stay as they are", file=sys.stderr)
+            return found[0]
         told = [f"$ {command}\n{answer(command)}" for command in commands(found[0])]
         return "```console\n" + "".join(told) + "```"
 

@@ -48,6 +48,18 @@ def test_the_writer_runs_the_commands(folders: dict[str, Path], tmp_path: Path) 
     assert lines[10] == "```"
 
 
+def test_a_block_with_a_model_that_is_not_there_stays_and_the_others_are_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    needs = "```console\n$ one --arm results/pairs/train/linear/model\nold\n```\n"
+    other = "```console\n$ two\nold\n```\n"
+    assert rewritten(needs + other, lambda command: "new\n") == needs + other.replace("old", "new")
+    assert "results/pairs/train/linear/model: no such model" in capsys.readouterr().err
+    (tmp_path / "results/pairs/train/linear/model").mkdir(parents=True)
+    assert "old" not in rewritten(needs + other, lambda command: "new\n")
+
+
 def test_a_command_that_fails_leaves_the_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "use.md"
     text = "```console\n$ python -m diffusionbert generate --arm nowhere/at/all\nold\n```\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from diffusionbert.deviations.figures import Entry
 from diffusionbert.deviations.pair_choices import measure_candidates, measure_choice, measure_pairwise
+from diffusionbert.deviations.pair_clamp import measure_clamp
 from diffusionbert.deviations.pair_ground import PairGround
 from diffusionbert.deviations.pair_rows import measure_ends, measure_spindle_of_pairs
 from diffusionbert.deviations.pair_scores import (
@@ -34,6 +35,12 @@ PAIR_ENTRIES: tuple[Entry[PairGround], ...] = (
         "{ends} of the counted tokens are end tokens, and to say which costs {nats_ends} nats per target of {nats} "
         "(linear arm); {diffusionbert_linear_tad_empty} of its candidates are empty, and "
         "{diffusionbert_linear_tad_kept} of the sources have one without an end",
+    ),
+    Entry(
+        "clamp",
+        measure_clamp,
+        "{clamped_empty} of the texts are empty with the clamp, {free_empty} without; BLEU {clamped_bleu} and "
+        "{free_bleu}",
     ),
     Entry(
         "swapped",

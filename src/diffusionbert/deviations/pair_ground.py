@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from diffusionbert.arms.build import trained_arm
+from diffusionbert.arms.diffusion_lm import DiffusionLM
 from diffusionbert.config import Params, load
 from diffusionbert.deviations.figures import RESAMPLES, Array, Figure, Figures, of_interval
 from diffusionbert.deviations.ground import LINEAR, SPINDLE, Effort, Ground
@@ -24,6 +26,7 @@ from diffusionbert.words import split_words
 
 Ways = Mapping[str, tuple[str, Array]]  # key -> what it is, and its score of every source
 PARAMS = "params.yaml"  # of a run, beside its results
+EMBEDDED = "diffusion_lm"  # the system that DiffuSeq is an arm of
 
 
 def candidates_file(results: Path, row: str) -> Path:
@@ -34,13 +37,19 @@ def nats_file(results: Path, row: str) -> Path:
     return results / "evaluate" / row / "sentences.parquet"
 
 
+def embedded(params: Params) -> list[str]:
+    """The arms of DiffuSeq's system, replicates left out."""
+    return [row for row in groups_of(params) if params.arms[row].system == EMBEDDED]
+
+
 def lacks(results: Path) -> Path | None:
     """The first file that the entries read and that is not there: git keeps a run's figures, not its texts."""
     if not (results / PARAMS).exists():
         return results / PARAMS
-    files = [candidates_file(results, row) for row in groups_of(load(results / PARAMS))]
+    params = load(results / PARAMS)
+    files = [candidates_file(results, row) for row in groups_of(params)]
     files += [nats_file(results, row) for row in (LINEAR, SPINDLE)]
-    files.append(results / "train" / LINEAR / "model")
+    files += [results / "train" / row / "model" for row in (LINEAR, *embedded(params))]
     return next((file for file in files if not file.exists()), None)
 
 
@@ -85,6 +94,16 @@ class PairGround:
         """The same with few targets, for what asks the network in every stratum of T."""
         few = replace(self.effort, sentences=self.effort.spread_sentences)
         return Ground(self.params, self.results, self.machine, few)
+
+    @cached_property
+    def diffuseq(self) -> tuple[str, DiffusionLM]:
+        """The first arm of its system, with its label. Raises ValueError when there is none."""
+        if not (names := embedded(self.params)):
+            raise ValueError(f"{self.params.profile}: arms: none of system '{EMBEDDED}'; expected one")
+        run, folder = self.run, self.results / "train" / names[0] / "model"
+        arm = trained_arm(names[0], self.params, folder, run.shards, run.table, self.machine.device)
+        assert isinstance(arm, DiffusionLM), "its system says so"
+        return self.label(names[0]), arm
 
     @property
     def seed(self) -> int:

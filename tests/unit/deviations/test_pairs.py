@@ -13,15 +13,20 @@ import pytest
 import torch
 from nltk.translate.bleu_score import SmoothingFunction
 from nltk.translate.bleu_score import sentence_bleu as nltk_bleu
+from torch import Tensor
 
+from diffusionbert.arms import diffusion_lm
+from diffusionbert.arms.build import vocabulary_of
 from diffusionbert.config import load
 from diffusionbert.corpus.shards import Shards
+from diffusionbert.denoisers import backbone
 from diffusionbert.deviations.__main__ import main
 from diffusionbert.deviations.figures import Figures
 from diffusionbert.deviations.ground import LINEAR, SPINDLE, Effort, Ground
 from diffusionbert.deviations.old_smoothing import old_choice, old_sentence_bleu, smoothed
 from diffusionbert.deviations.pair_catalogue import PAIR_ENTRIES
 from diffusionbert.deviations.pair_choices import measure_candidates, measure_choice, measure_pairwise
+from diffusionbert.deviations.pair_clamp import measure_clamp
 from diffusionbert.deviations.pair_ground import PairGround, lacks
 from diffusionbert.deviations.pair_rows import end_or_not, measure_ends, measure_spindle_of_pairs
 from diffusionbert.deviations.pair_scores import (
@@ -97,9 +102,24 @@ def pair_run(ground: PairGround, pair_shards: Path) -> PairGround:
     found = replace(ground, params=ground.params.model_copy(update={"evaluate": evaluate}))
     for run in (found.run, found.few):
         run.__dict__.update(held)
+    _add_diffuseq(found, shards)
     counts = {"tokens": {"test": 200}, "given": {"test": 80}, "ends": {"test": 30}, "sentences": {"test": 10}}
     write_json(found.results / "tokenize" / found.params.arms[LINEAR].tokenizer / "metrics.json", counts)
     return found
+
+
+def _add_diffuseq(ground: PairGround, shards: Shards) -> None:
+    """A trained arm of DiffuSeq's beside the linear one; it has no row of its own among the candidates."""
+    vocabulary = vocabulary_of(shards, information_of(shards))
+    torch.manual_seed(0)
+    model = backbone.fresh(small_arms.SHAPE, vocabulary.size)
+    settings = diffusion_lm.Settings(
+        init="random", schedule="sqrt", num_steps=16, embedding_size=8, sampling_steps=4, partial_noising=True
+    )
+    arm = diffusion_lm.DiffusionLM(settings, model, vocabulary, shards.tokenizer_folder)
+    arm.start()
+    arm.module.eval()
+    ground.__dict__["diffuseq"] = ("DiffuSeq", arm)
 
 
 def _nltk(hypothesis: str, reference: str) -> float:
@@ -437,6 +457,28 @@ def test_a_first_call_from_masks_is_what_the_bound_says_at_t(pair_run: PairGroun
     assert measure_start(pair_run)["mask"].value == pytest.approx(expected, rel=1e-6)
 
 
+def test_what_the_clamp_does_is_told_of_the_same_arm_as_it_was(pair_run: PairGround) -> None:
+    """One whose every prediction is nearest to the end writes nothing under the clamp, and keeps its settings."""
+    _, arm = pair_run.diffuseq
+    own, end = arm.settings, arm.vocabulary.sep_id
+    weight = arm.denoiser.embedding.weight
+
+    def middle(output: Tensor, xt: Tensor, t: Tensor) -> Tensor:
+        return 0.02 * weight[end].expand_as(xt)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arm, "predict", middle)
+        patch.setattr(arm, "bias", lambda: torch.where(arm.vocabulary.candidates, 0.0, -torch.inf))
+        with torch.no_grad():
+            weight[end] *= 10 / weight[end].norm()
+            found = measure_clamp(pair_run)
+    assert arm.settings is own
+    assert found["clamped_empty"].value == 1
+    assert found["free_empty"].value < 1
+    assert found["clamped_words"].value == 0 < found["free_words"].value
+    assert {figure.over for figure in found.values()} == {"3 sources"}
+
+
 @pytest.mark.parametrize("key", [entry.key for entry in PAIR_ENTRIES])
 def test_every_entry_on_pairs_repeats(pair_run: PairGround, key: str) -> None:
     entry = next(each for each in PAIR_ENTRIES if each.key == key)
@@ -467,8 +509,9 @@ def test_what_a_run_lacks_is_the_first_missing_file(tmp_path: Path) -> None:
         path = tmp_path / "evaluate" / row / "sentences.parquet"
         assert lacks(tmp_path) == path
         write_text(path, "")
-    assert lacks(tmp_path) == tmp_path / "train" / LINEAR / "model"
-    (tmp_path / "train" / LINEAR / "model").mkdir(parents=True)
+    for row in (LINEAR, "diffusion_lm"):
+        assert lacks(tmp_path) == tmp_path / "train" / row / "model"
+        (tmp_path / "train" / row / "model").mkdir(parents=True)
     assert lacks(tmp_path) is None
 
 

@@ -1,16 +1,20 @@
-"""Pairs -> shuffled pairs in three splits, with memory flat in their number but for eight bytes a pair.
+"""Pairs -> shuffled pairs in three splits, with memory flat in their number but for hashes of each pair.
 
 As `build` does with sentences: they go to buckets on disk by a hash, and each bucket is sorted by it and written out.
+Where the splits are made here, a held-out pair is left out when its source or its target stands in train, case and
+punctuation aside: verses of one book are quoted in another. Published splits are kept as they are.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 from array import array
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,8 @@ from diffusionbert.files import replacing, write_sums
 from diffusionbert.progress import track
 from diffusionbert.words import count_words
 
+_WORD = re.compile(r"\w+")
+
 
 @dataclass
 class _Told:
@@ -35,6 +41,26 @@ class _Told:
     source_words: int = 0
     target_words: int = 0
     targets: array[int] = field(default_factory=lambda: array("Q"))  # a hash of each
+
+
+@dataclass
+class _Trained:
+    """Sources and targets of the train split, by a hash of their words."""
+
+    sources: set[int] = field(default_factory=set)
+    targets: set[int] = field(default_factory=set)
+
+    def add(self, pair: Pair) -> None:
+        self.sources.add(_of_words(pair.source))
+        self.targets.add(_of_words(pair.target))
+
+    def has(self, source: str, target: str) -> bool:
+        """An empty source is no leak: what is given says nothing."""
+        return (source != "" and _of_words(source) in self.sources) or _of_words(target) in self.targets
+
+
+def _of_words(text: str) -> int:
+    return int(hash64(" ".join(_WORD.findall(text.casefold())) or text, 0, b"words"), 16)
 
 
 def build_pairs(corpus: config.Corpus, source: Iterable[Pair], skipped: Skipped, folder: Path) -> dict[str, Any]:
@@ -47,9 +73,10 @@ def build_pairs(corpus: config.Corpus, source: Iterable[Pair], skipped: Skipped,
         spool = aside / "spool"
         spool.mkdir()
         defined = Defined()
-        books = _spool(corpus, source, spool, defined)
+        trained = _Trained()
+        books = _spool(corpus, source, spool, defined, trained)
         writers = {split: TextWriter(aside, split) for split in SPLITS}
-        told = _write(corpus, spool, writers, skipped)
+        told = _write(corpus, spool, writers, skipped, trained)
         shutil.rmtree(spool)
         for split, writer in writers.items():
             writer.close()
@@ -62,7 +89,9 @@ def build_pairs(corpus: config.Corpus, source: Iterable[Pair], skipped: Skipped,
     return _metrics(corpus, books, writers, told, skipped) | defined.told()
 
 
-def _spool(corpus: config.Corpus, source: Iterable[Pair], spool: Path, defined: Defined) -> dict[str, set[str]]:
+def _spool(
+    corpus: config.Corpus, source: Iterable[Pair], spool: Path, defined: Defined, trained: _Trained
+) -> dict[str, set[str]]:
     """The pairs into the buckets; returns the books of each split, where the pairs have any."""
     books: dict[str, set[str]] = {split: set() for split in SPLITS}
     with ExitStack() as stack:
@@ -73,19 +102,27 @@ def _spool(corpus: config.Corpus, source: Iterable[Pair], spool: Path, defined: 
             if pair.book is not None:
                 books[split].add(pair.book)
             defined.add(split, pair)
+            if split == "train" and pair.published is None:
+                trained.add(pair)
             key = hash64(f"{number}\n{pair.source}\n{pair.target}", corpus.seed, b"shuffle")
             line = "\t".join((key, split, pair.source, pair.target))
             files[int(key, 16) * NUM_BUCKETS >> 64].write(line + "\n")
     return books
 
 
-def _write(corpus: config.Corpus, spool: Path, writers: dict[str, TextWriter], skipped: Skipped) -> dict[str, _Told]:
+def _write(
+    corpus: config.Corpus, spool: Path, writers: dict[str, TextWriter], skipped: Skipped, trained: _Trained
+) -> dict[str, _Told]:
     """Writes the buckets out in the order of the keys, at most `max_sentences` pairs."""
     told = {split: _Told() for split in SPLITS}
     left = corpus.max_sentences
     for bucket in track(sorted(spool.iterdir()), label="corpus: shuffling"):
         with bucket.open(encoding="utf-8", newline="\n") as file:
             rows = [line.rstrip("\n").split("\t") for line in sorted(file)]
+        leaked = [split != "train" and trained.has(source, target) for _, split, source, target in rows]
+        for row in compress(rows, leaked):
+            skipped.add(row[1], "in_train")
+        rows = [row for row, leaks in zip(rows, leaked, strict=True) if not leaks]
         if left is not None:
             for _, split, _, _ in rows[left:]:
                 skipped.add(split, "over_max_sentences")

@@ -93,14 +93,20 @@ def _read(source: config.Pairs, skipped: Skipped) -> Iterator[tuple[str, str, st
     assert source.repository is not None, "the schema asks for it"
     for split, names in _NAMES_OF.items():
         for path in _parquet(source.repository, source.revision, split, names):
-            rows = zip(*(parquet.texts(path, name) for name in fields), strict=True)
+            rows = zip(*(parquet.texts_or_none(path, name) for name in fields), strict=True)
             for number, (text, target) in enumerate(rows, start=1):
-                if not normalize_space(target):
-                    if not source.skip_bad:
-                        raise ValueError(f"{path}: row {number} has an empty '{fields[1]}'; expected a target")
-                    skipped.add(split, "empty_target")
+                if text is not None and target is not None and normalize_space(target):
+                    yield split, text, target, split
                     continue
-                yield split, text, target, split
+                if not source.skip_bad:
+                    raise ValueError(f"{path}: row {number} {_fault(text, target, fields)}")
+                skipped.add(split, "no_source" if text is None else "no_target" if target is None else "empty_target")
+
+
+def _fault(text: str | None, target: str | None, fields: tuple[str, str]) -> str:
+    if text is None or target is None:
+        return f"has no text under '{fields[0] if text is None else fields[1]}'; expected {' and '.join(fields)}"
+    return f"has an empty '{fields[1]}'; expected a target"
 
 
 def _published(place: str) -> Published:

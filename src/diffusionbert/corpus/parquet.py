@@ -14,9 +14,18 @@ _OF = re.compile(r"-(\d{5})-of-(\d{5})\.parquet$")
 
 
 def texts(path: Path, field: str) -> Iterator[str]:
-    """The column of texts, in order, one group of rows in memory; ValueError naming the file where it has none.
+    """The column of texts, in order, one group of rows in memory; ValueError naming file and row that has none."""
+    for number, text in enumerate(texts_or_none(path, field), start=1):
+        if text is None:
+            raise ValueError(f"{path}: row {number} has no '{field}'; expected a text in each")
+        yield text
 
-    Or where it is damaged, as far as that shows: the pages of some files bear a checksum.
+
+def texts_or_none(path: Path, field: str) -> Iterator[str | None]:
+    """The column as it is, None where a row has no text.
+
+    Raises ValueError naming the file where it has no such column, or is damaged, as far as that shows: the pages of
+    some files bear a checksum.
     """
     try:
         with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
@@ -25,8 +34,6 @@ def texts(path: Path, field: str) -> Iterator[str]:
             if not _is_text(kind := file.schema_arrow.field(field).type):
                 raise ValueError(f"{path}: the column '{field}' holds {kind}; expected text")
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=[field]):
-                if missing := batch.column(0).null_count:
-                    raise ValueError(f"{path}: {missing} rows without '{field}'; expected a text in each")
                 yield from batch.column(0).to_pylist()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: '{field}' is not UTF-8 (byte 0x{error.object[error.start]:02x})") from None

@@ -130,7 +130,7 @@ def write_shards(
             recipe["pairs"] = asdict(rows.pairs)
         finished = Finished(_place(checkpoints, recipe) if checkpoints is not None else aside / "finished")
         finished.folder.mkdir(parents=True, exist_ok=True)
-        told = (tokenizer_text(tokenizer), rows, special.sep_id, finished)
+        told = (tokenizer_text(tokenizer), rows, special.sep_id, finished, str(text))
         entries = _make_shards(_chunks(text, shard_size), finished, told, workers)
         splits: dict[str, Any] = {}
         totals: dict[str, Counts] = {}
@@ -199,14 +199,14 @@ def _make_shards(
 
 
 def shard_maker(
-    tokenizer: str, rows: Rows, separator: int, finished: Finished
+    tokenizer: str, rows: Rows, separator: int, finished: Finished, text: str
 ) -> Callable[[_Chunk], tuple[str, dict[str, Any]]]:
     """What a worker does with a chunk: each shard is a function of its own sentences alone."""
     backend = plain_tokenizer(tokenizer)
 
     def make(chunk: _Chunk) -> tuple[str, dict[str, Any]]:
         if rows.pairs is not None:
-            where = f"corpus, split '{chunk.split}'"
+            where = f"{text}, split '{chunk.split}' (shuffled)"
             encoded = encode_pairs(backend, chunk.texts, rows.max_length, rows.pairs, separator, where, chunk.first)
         elif rows.packed:
             encoded = encode_blocks(backend, chunk.texts, rows.max_length, separator)

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from diffusionbert import config
+from diffusionbert.corpus.build import assign_split
+from diffusionbert.corpus.documents import Document
 from diffusionbert.corpus.pair_build import build_pairs
 from diffusionbert.corpus.pairs import PUBLISHED_COUNTS, Pair, Skipped, pairs
 from diffusionbert.corpus.text import SPLITS, read_pairs
@@ -163,6 +165,53 @@ def test_an_empty_target_of_a_parquet_file_is_named_by_its_row() -> None:
     with pytest.raises(ValueError, match=r"test-00000-of-00001\.parquet: row 2 has an empty 'trg'; expected a target"):
         built(section(repository="data"))
     assert built(section(repository="data", skip_bad=True))["skipped"] == {"test": {"empty_target": 1}}
+
+
+@pytest.mark.parametrize(
+    ("null", "reason", "told"),
+    [("src", "no_source", "has no text under 'src'"), ("trg", "no_target", "has no text under 'trg'")],
+)
+def test_a_null_of_a_parquet_file_is_named_by_its_row_or_skipped(null: str, reason: str, told: str) -> None:
+    Path("data").mkdir()
+    for name in ("train", "validation", "test"):
+        columns: dict[str, list[str | None]] = {"src": ["a", "c", "e"], "trg": ["b", "d", "f"]}
+        if name == "test":
+            columns[null][1] = None
+        pq.write_table(pa.table(columns), f"data/{name}-00000-of-00001.parquet")
+    with pytest.raises(ValueError, match=rf"test-00000-of-00001\.parquet: row 2 {told}; expected src and trg"):
+        built(section(repository="data"))
+    metrics = built(section(repository="data", skip_bad=True))
+    assert metrics["skipped"] == {"test": {reason: 1}}
+    assert metrics["sentences"]["test"] == 2
+
+
+def test_a_held_out_pair_whose_source_or_target_stands_in_train_is_left_out_and_counted() -> None:
+    """Case and punctuation aside, as a verse of one book is quoted in another; published splits are kept."""
+    found = [Pair(f"g{n}", f"He said {n}.", f"He spoke {n}.") for n in range(60)]
+    split_of = {pair.group: _split(pair) for pair in found}
+    train = next(pair for pair in found if split_of[pair.group] == "train")
+    test = [pair for pair in found if split_of[pair.group] == "test"]
+    valid = [pair for pair in found if split_of[pair.group] == "valid"]
+    quoting = Pair(test[0].group, train.source.upper().replace(".", " !"), "Another target")
+    quoted = Pair(valid[0].group, "Another source", f"“{train.target[:-1]}”")
+    nothing = [Pair(train.group, "", "One target"), Pair(test[0].group, "", "Two targets")]
+    metrics = build_pairs(corpus(section(paths=ALL)), [*found, quoting, quoted, *nothing], Skipped(), Path("text"))
+    assert metrics["skipped"] == {"test": {"in_train": 1}, "valid": {"in_train": 1}}
+    assert metrics["dropped"] == {"in_train": 2}
+    kept = {pair for split in SPLITS for pair in read_pairs(Path("text"), split)}
+    assert len(kept) == len(found) + 2
+    assert (quoting.source, quoting.target) not in kept
+    assert (quoted.source, quoted.target) not in kept
+    assert ("", "Two targets") in kept, "an empty source tells nothing"
+    built(section(paths=three()))
+    assert len(list(read_pairs(Path("text"), "test"))) == 5, "though all of them are in train"
+
+
+ALL = {"all": "corpora/all.jsonl"}
+
+
+def _split(pair: Pair) -> str:
+    return assign_split(Document(pair.group, pair.target), corpus(section(paths=ALL)))
 
 
 def test_no_more_pairs_than_wanted() -> None:

@@ -170,7 +170,7 @@ def test_a_source_without_room_ends_in_one_line(project: Path, capsys: pytest.Ca
     arguments = ["--tokenizer", "bert", "--corpus", "results/corpus", "--out", "results/tokenize/bert"]
     assert tokenize.main(arguments) == 1
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("error: tokenize@bert: corpus, split 'train', line ")
+    assert error.startswith("error: tokenize@bert: results/corpus/text, split 'train' (shuffled), line ")
     assert "expected at most tokenize.max_length = 24" in error
     assert not Path("results/tokenize").exists() or not any(Path("results/tokenize").rglob("*.json"))
     made["corpus"]["pairs"]["skip_long"] = True

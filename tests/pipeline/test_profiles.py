@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from workflow import profiles
@@ -41,6 +43,25 @@ def test_every_profile_is_valid() -> None:
     for name in profiles.names(ROOT):
         text, params = profiles.merged(ROOT, name)
         assert params.profile == name, text
+
+
+def test_the_overlays_that_the_readme_shows_are_valid(project: Path) -> None:
+    shown = re.findall(r"^    profile: (\w+)\n((?:    .+\n)+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+    assert [name for name, _ in shown] == ["mine", "my_pairs"]
+    for name, text in shown:
+        (project / f"profiles/{name}.yaml").write_text(f"profile: {name}\n{dedent(text)}", encoding="utf-8")
+        _, params = profiles.merged(project, name)
+        assert params.profile == name
+        check(params)
+
+
+def test_the_splits_that_the_readme_names_go_with_no_shares(project: Path) -> None:
+    shares = "corpus: {valid_share: null, test_share: null, pairs: {task: files, packages: null, paths: "
+    overlay(
+        project, f"upon: pairs\n{shares}{{train: corpora/a.jsonl, valid: corpora/b.jsonl, test: corpora/c.jsonl}}}}}}\n"
+    )
+    _, params = profiles.merged(project, "mine")
+    check(params)
 
 
 def test_default_is_copied_byte_for_byte(project: Path) -> None:

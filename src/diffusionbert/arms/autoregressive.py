@@ -96,8 +96,8 @@ class Autoregressive:
     def loss(self, batch: Batch, draw: Draw) -> Loss:
         """Mean cross-entropy of a sentence's tokens and of its end, over the full softmax, nats per token.
 
-        Its terms are the tokens' share and the end's. Tokens that are given are read and not predicted: of pairs it is
-        a prefix language model. The draw is not read.
+        Its terms are the tokens' share and the end's. Tokens that are given are read and not predicted: of pairs the
+        source comes first. The draw is not read.
         """
         hidden = self.predictor.encode(batch.tokens)
         targets, real = self.predictor.targets(batch.tokens, batch.lengths, batch.given)

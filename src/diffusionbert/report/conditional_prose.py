@@ -35,9 +35,9 @@ OURS_NOTE = (
 MORE_NOTE = (
     "BLEU of all candidates is the mean without any choice: what the choice gains is the difference to BLEU. Corpus "
     "BLEU is not smoothed and of all texts together. An empty text scores 0. Empty texts are those among the "
-    "chosen, empty candidates those among all: an empty one agrees with none, so that the choice passes over it where "
-    "two others have a word in common. Where many "
-    "sources are without two texts or without a 4-gram, Self-BLEU and div-4 are of the few that have them."
+    "chosen, empty candidates those among all: an empty one agrees with none, and minimum Bayes risk chooses it only "
+    "where all candidates of a source are empty. Where many sources are without two texts or without a 4-gram, "
+    "Self-BLEU and div-4 are of the few that have them."
 )
 
 DIFFUSEQ_NOTE = (

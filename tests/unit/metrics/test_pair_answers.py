@@ -72,7 +72,7 @@ def test_empty_candidates_are_counted_and_have_no_part_in_self_bleu() -> None:
     told = summary(found, seed=0, resamples=5)
     assert told["self_bleu"]["value"] == pytest.approx(found.columns["self_bleu"][0])
     assert (told["num_candidates"], told["empty_candidates"], told["without_two_texts"]) == (9, 6, 2)
-    assert told["empty"] == 2  # the choice passes over an empty one where two others agree
+    assert told["empty"] == 1  # the choice takes an empty one only where all are
     assert told["without_four_grams"] == 1
     silent = summary(score(Answers([REFERENCE] * 2, [[[], []], [[], ["a"]]])), seed=0, resamples=5)
     assert not {"self_bleu", "div_4"} & set(silent)
@@ -149,7 +149,16 @@ def test_every_score_that_is_told_has_a_signature() -> None:
     alone = signatures(num_sources=2, num_candidates=1, seed=7, rule="mbr", encoder="tiny")
     assert set(told_of) - set(alone) == {"self_bleu", "div_4", "diffuseq_self_bleu", "diffuseq_div_4"}
     assert "under tiny" in alone["bertscore"]["note"]
-    assert told_of["bleu"]["text"] == "bleu|tok:bert-basic|case:lower|n:4|smooth:method4|refs:1|samples:2|seed:7|v:1"
+    assert told_of["bleu"]["text"] == "bleu|tok:bert-basic|case:lower|n:4|smooth:method4|refs:1|samples:2|seed:7|v:2"
+
+
+def test_a_score_bears_the_version_of_the_choice_that_it_rests_on() -> None:
+    of_rule = {rule: signatures(2, 3, seed=7, rule=rule, encoder="tiny") for rule in ("mbr", "released")}
+    second = {name for name, each in of_rule["mbr"].items() if each["version"] == "2"}
+    assert second == {"bleu", "corpus_bleu", "rouge_l", "distinct_1", "bertscore"}
+    assert {each["version"] for each in of_rule["released"].values()} == {"1"}
+    assert "not empty" in of_rule["mbr"]["bleu"]["note"]
+    assert "not empty" not in of_rule["released"]["bleu"]["note"]
 
 
 def test_systems_that_answered_different_sources_are_refused() -> None:

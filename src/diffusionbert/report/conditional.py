@@ -7,6 +7,7 @@ from typing import Any
 
 from diffusionbert.report import conditional_prose as prose
 from diffusionbert.report import tables
+from diffusionbert.report.conditional_systems import beginnings, init
 from diffusionbert.report.document import NOT_APPLICABLE, NOT_RUN, Block, Bullets, Table, Text, texts
 from diffusionbert.report.evidence import OWN, rows
 from diffusionbert.report.formats import interval, number, setting
@@ -29,10 +30,11 @@ def blocks(results: Results) -> list[Block]:
     if not held or not held.get("arms"):
         return [*told, Text(f"Scores of pairs: {NOT_RUN}."), *published()]
     task = f"{held['task']}, {number(held['sources'])} sources, {number(held['candidates'])} candidates of each"
+    begins = beginnings(results)
     signatures = [f"`{each['text']}`: {each['note']}" for _, each in sorted(held["signature"].items())]
     return [
         *told,
-        *tables.per_group(results, lambda arms, group: _ours(held, arms, f"{task}; {group}")),
+        *tables.per_group(results, lambda arms, group: _ours(held, arms, f"{task}; {group}", begins)),
         *tables.per_group(results, lambda arms, group: _more(held, arms, f"{task}; {group}")),
         *tables.per_group(results, lambda arms, group: _as_diffuseq(held, arms, f"{task}; {group}")),
         _contrasts(results, held),
@@ -53,15 +55,17 @@ def _length(results: Results) -> list[Block]:
     return [] if length is None else [Text(prose.LENGTHS[length])]
 
 
-def _ours(held: Values, arms: Sequence[ArmResults], group: str) -> Table:
+def _ours(held: Values, arms: Sequence[ArmResults], group: str, begins: str) -> Table:
     under = held.get("bertscore")
-    columns = ["System", "Steps", "Nats per target", "BLEU", "ROUGE-L", *([f"BERTScore ({under})"] if under else [])]
+    columns = ["System", "Init", "Steps", "Nats per target"]
+    columns += ["BLEU", "ROUGE-L", *([f"BERTScore ({under})"] if under else [])]
     columns += ["dist-1", "Self-BLEU", "div-4"]
     keys = [*QUALITY, *(["bertscore"] if under else []), "distinct_1", *DIVERSITY]
-    lines = [[arm.label, _steps(arm), _nats(arm), *_cells(held["arms"].get(arm.name), keys)] for arm in arms]
-    lines += [[label, NOT_APPLICABLE, NOT_APPLICABLE, *_cells(scores, keys)] for label, scores in _beside(held)]
-    numeric = frozenset(range(1, len(columns)))
-    return Table(f"Conditional generation, as we count ({group})", columns, lines, numeric, prose.OURS_NOTE)
+    lines = [[arm.label, init(arm), _steps(arm), _nats(arm), *_cells(held["arms"].get(arm.name), keys)] for arm in arms]
+    lines += [[label, *[NOT_APPLICABLE] * 3, *_cells(scores, keys)] for label, scores in _beside(held)]
+    numeric = frozenset(range(2, len(columns)))
+    note = f"{prose.OURS_NOTE} {begins}".rstrip()
+    return Table(f"Conditional generation, as we count ({group})", columns, lines, numeric, note)
 
 
 def _more(held: Values, arms: Sequence[ArmResults], group: str) -> Table:
@@ -82,10 +86,15 @@ def brief(results: Results) -> Table:
     held = results.pairs or {}
     keys = (*QUALITY, *DIVERSITY)
     lines = [
-        [arm.label, _nats(arm), *_cells(_of_most(held, held["arms"].get(arm.name)), keys)] for arm in rows(results)
+        [arm.label, init(arm), _nats(arm), *_cells(_of_most(held, held["arms"].get(arm.name)), keys)]
+        for arm in rows(results)
     ]
-    lines += [[label, NOT_APPLICABLE, *_cells(held["baselines"].get(name), keys)] for name, label in BASELINES.items()]
-    return Table("", ["System", "Nats per target", *(NAMES[key] for key in keys)], lines, frozenset(range(1, 6)))
+    lines += [
+        [label, *[NOT_APPLICABLE] * 2, *_cells(held["baselines"].get(name), keys)] for name, label in BASELINES.items()
+    ]
+    return Table(
+        "", ["System", "Init", "Nats per target", *(NAMES[key] for key in keys)], lines, frozenset(range(2, 7))
+    )
 
 
 def _of_most(held: Values, scores: Values | None) -> Values | None:

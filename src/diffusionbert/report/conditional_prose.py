@@ -24,7 +24,8 @@ TASKS = {
 }
 
 OURS_NOTE = (
-    "≤ marks an upper bound, = an exact value. Steps are those of sampling. BLEU is the mean over targets of the "
+    "Init is what a system's weights are before it is trained on these pairs. ≤ marks an upper bound, = an exact "
+    "value. Steps are those of sampling. BLEU is the mean over targets of the "
     "smoothed BLEU-4 of a text against its reference. dist-1 is over the words of all texts together, so that it "
     "falls as their number grows. Self-BLEU has each candidate against all the others of its source, empty ones left "
     "out, and so are sources with fewer than two that are not; div-4 leaves out sources whose candidates have no "
@@ -64,8 +65,8 @@ LENGTHS = {
 
 CLAIMS = (
     "What the paper's published version (ACL 2023.acl-long.248) claims of conditional generation, in our words: "
-    "quality comparable to that of established systems, and more diversity. Its abstract was at hand, its tables were "
-    "not. Only directions are compared: levels are of other data and another scale."
+    "quality comparable to that of a series of established baselines, and more diversity than theirs. Its abstract was "
+    "at hand, its tables were not. Only directions are compared: levels are of other data and another scale."
 )
 
 RULES = [
@@ -79,4 +80,7 @@ RULES = [
     "when the whole of it is beyond. Nothing is decided where one of the two writes nothing for more than half of the "
     "sources, or is not above the nearest neighbour in train in that score, the paired interval over sources deciding: "
     "two systems that both fail are comparable, and it says nothing.",
+    "More diverse: than every other system that was trained, by div-4 and by Self-BLEU. Nothing is decided where one "
+    "of the two writes nothing for more than half of the sources, or is not above the nearest neighbour in train in "
+    "BLEU, by the same interval: noise is the most diverse of all, and it says nothing.",
 ]

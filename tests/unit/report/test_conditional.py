@@ -14,6 +14,7 @@ from diffusionbert.files import read_json, write_text
 from diffusionbert.report import claim_page, conditional_prose
 from diffusionbert.report.conditional import brief
 from diffusionbert.report.conditional_claims import conditional_claims
+from diffusionbert.report.conditional_systems import beginnings
 from diffusionbert.report.document import Document, Table, Text
 from diffusionbert.report.findings import summary
 from diffusionbert.report.html import render_html
@@ -59,7 +60,7 @@ def test_arms_and_baselines_stand_in_two_tables_one_for_each_way_of_counting(fol
     assert by_name["GPT, autoregressive"]["Nats per target"].startswith("= 70.00")
     assert by_name["Copy of the source"]["Self-BLEU"] == by_name["Copy of the source"]["Nats per target"] == "n/a"
     assert [by_name[name]["Steps"] for name in ("DiffuSeq", "GPT, autoregressive")] == ["12", "32"]
-    assert (ours.rows[0][1], by_name["Copy of the source"]["Steps"]) == ("8", "n/a")
+    assert (ours.rows[0][2], by_name["Copy of the source"]["Steps"]) == ("8", "n/a")
     references = by_name["The references themselves"]
     assert (references["BLEU"], references["dist-1"]) == ("n/a", "0.3000")
     (more,) = tables(document, "What to read the scores with")
@@ -147,10 +148,11 @@ def test_without_a_spread_over_seeds_nothing_is_decided(folder: Path) -> None:
 
 
 def test_with_one_the_rules_decide(folder: Path) -> None:
-    """DiffusionBERT is ahead of DiffuSeq, more diverse than left to right; the spindle raises the perplexity here."""
+    """DiffusionBERT is ahead of DiffuSeq and less diverse; the spindle raises the perplexity here."""
     edit(folder / "pairs" / "metrics.json", spread=[spread_of(0.001)])
     found = verdicts(read(folder))
-    assert found["conditional_quality"] == found["conditional_diversity"] == Verdict.REPRODUCED
+    assert found["conditional_quality"] == Verdict.REPRODUCED
+    assert found["conditional_diversity"] == Verdict.CONTRADICTED
     (part, bleu, rouge) = conditional_claims(read(folder))[2].parts
     assert part.decision.verdict == Verdict.INCONCLUSIVE  # no spread of perplexities was measured
     assert part.ours is not None
@@ -204,6 +206,68 @@ def test_a_system_that_is_not_above_the_nearest_neighbour_is_none_either(folder:
     assert verdicts(read(folder))["conditional_quality"] == Verdict.NOT_RUN
 
 
+def test_diversity_is_compared_with_every_other_trained_row(folder: Path) -> None:
+    """More diverse than left to right alone is no more than half of the claim: DiffuSeq may be ahead."""
+    edit(folder / "pairs" / "metrics.json", spread=[spread_of(0.001)])
+    diversity = conditional_claims(read(folder))[1]
+    decided = {(part.compared, part.decision.verdict) for part in diversity.parts}
+    assert decided == {
+        (f"“{ROWS[one][0]}” minus “{ROWS[other][0]}”, {score}", verdict)
+        for one in ("linear", "spindle")
+        for other, verdict in (("diffuseq", Verdict.CONTRADICTED), ("gpt", Verdict.REPRODUCED))
+        for score in ("div-4", "Self-BLEU")
+    }
+    held = read_json(folder / "pairs" / "metrics.json")
+    for row in held["contrasts"]:
+        if row["one"] in ("linear", "spindle") and row["other"] == "diffuseq":
+            row["div_4"], row["self_bleu"] = row["self_bleu"], row["div_4"]
+    edit(folder / "pairs" / "metrics.json", contrasts=held["contrasts"])
+    assert conditional_claims(read(folder))[1].verdict == Verdict.REPRODUCED
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("noise", ["linear", "gpt"])
+def test_the_diversity_of_noise_decides_nothing(folder: Path, noise: str, seeds: int) -> None:
+    """Not by one seed and not by three: a side whose BLEU is not above the nearest neighbour's is no measure."""
+    held = read_json(folder / "pairs" / "metrics.json")
+    for row in held["contrasts"]:
+        if (row["one"], row["other"]) == (noise, "nearest"):
+            row["bleu"] = {"value": 0.01, "low": -0.01, "high": 0.03, "sources": 100}
+    several = {"linear": [0.80, 0.81, 0.79], "gpt": [0.60, 0.61, 0.59]}
+    by_seed = {name: {"seeds": [0, 1, 2], "div_4": {"values": each}} for name, each in several.items()}
+    changes = {"seeds": by_seed} if seeds == 3 else {"spread": [spread_of(0.001)]}
+    edit(folder / "pairs" / "metrics.json", contrasts=held["contrasts"], **changes)
+    compared = "“DiffusionBERT, linear, TAD” minus “GPT, autoregressive”, div-4"
+    (part,) = [part for part in conditional_claims(read(folder))[1].parts if part.compared == compared]
+    assert part.decision.verdict == Verdict.INCONCLUSIVE
+    assert part.decision.reason == f"BLEU of “{ROWS[noise][0]}” is not above that of the nearest neighbour in train"
+    held["contrasts"] = [row for row in held["contrasts"] if row["other"] != "nearest"]
+    edit(folder / "pairs" / "metrics.json", contrasts=held["contrasts"])
+    assert {part.decision.verdict for part in conditional_claims(read(folder))[1].parts} == {Verdict.NOT_RUN}
+
+
+def test_what_each_row_begins_from_stands_in_the_tables_and_beside_the_claims(folder: Path) -> None:
+    results = read(folder)
+    (ours,) = tables(report(results), "as we count (")
+    assert [row[ours.columns.index("Init")] for row in ours.rows] == [
+        *("pretrained", "pretrained", "random", "random"),
+        *["n/a"] * 3,
+    ]
+    told = (
+        "from: “DiffusionBERT, linear, TAD” and “DiffusionBERT, spindle, TAD” from pretrained weights, “DiffuSeq” and "
+        "“GPT, autoregressive” from random weights; each was then trained on these pairs for 1,000 steps. What one of "
+        "the former has over one of the latter is pretraining and system together."
+    )
+    quality, diversity, _ = conditional_claims(results)
+    assert all(told in note for note in (ours.note, quality.note, diversity.note))
+    short = brief(results)
+    assert [row[short.columns.index("Init")] for row in short.rows[1:3]] == ["pretrained", "random"]
+    alike = results.params.model_copy(
+        update={"arms": {name: results.params.arms[name] for name in ("linear", "spindle")}}
+    )
+    assert "together" not in beginnings(read_results(folder, alike, folder / "dvc.lock"))
+
+
 def test_the_short_table_leaves_out_the_diversity_of_a_few_sources(folder: Path) -> None:
     held = read_json(folder / "pairs" / "metrics.json")
     held["arms"]["diffuseq"] |= {"without_two_texts": 51, "without_four_grams": 50}
@@ -223,7 +287,8 @@ def test_a_score_that_most_sources_lack_decides_nothing(folder: Path) -> None:
         each["without_four_grams"] = 51
     edit(folder / "pairs" / "metrics.json", contrasts=held["contrasts"], arms=held["arms"], spread=[spread_of(0.001)])
     parts = conditional_claims(read(folder))[1].parts
-    assert [part.decision.verdict for part in parts] == [Verdict.NOT_RUN, Verdict.REPRODUCED] * 2
+    assert [part.decision.verdict for part in parts if "div-4" in part.compared] == [Verdict.NOT_RUN] * 4
+    assert Verdict.NOT_RUN not in {part.decision.verdict for part in parts if "Self-BLEU" in part.compared}
     assert "on half of the sources at least; found 49" in parts[0].decision.reason
     assert "div-4" not in summary(read(folder))[-1]
 

@@ -46,7 +46,7 @@ def test_conditional_generation_joins_the_block_where_it_was_run(
     write_text(pairs / "params.yaml", as_yaml(pair_params()))
     text = block(default, params)
     assert "**Conditional generation**: the highest BLEU is that of “GPT, autoregressive”" in text
-    assert "| Copy of the source | n/a | 0.4000 " in text
+    assert "| Copy of the source | n/a | n/a | 0.4000 " in text
     assert "comparable to DiffuSeq" in text
     (pairs / "pairs" / "metrics.json").unlink()
     assert "Conditional generation" not in block(default, params)

@@ -10,7 +10,14 @@ from diffusionbert.metrics.signature import VERSION, Signature
 INTERVAL = "mean over sources, 95 % bootstrap over sources"
 SPACED = "bert-basic,decoded,spaces"  # as `metrics.diffuseq` splits
 ALPHANUMERIC = "bert-basic,decoded,a-z0-9"
-CHOSEN = ("bleu", "corpus_bleu", "rouge_l", "distinct_1", "bertscore")  # the scores that our choice enters
+CHOSEN = (
+    "bleu",
+    "median_bleu",
+    "corpus_bleu",
+    "rouge_l",
+    "distinct_1",
+    "bertscore",
+)  # the scores that our choice enters
 CHOICE_VERSION = {"mbr": "2"}  # 1 took the first of equal candidates, empty or not
 SAID = "empty ones left out, against all others; sources with fewer than two left out"
 RULES = {
@@ -22,7 +29,8 @@ RULES = {
 
 def signatures(num_sources: int, num_candidates: int, seed: int, rule: str, encoder: str | None) -> dict[str, Any]:
     """By the name of the score; `encoder` says under which model BERTScore is, if there is one."""
-    chosen = f"of {num_candidates} candidates, {RULES[rule]}; {INTERVAL}"
+    one = f"of {num_candidates} candidates, {RULES[rule]}"
+    chosen = f"{one}; {INTERVAL}"
     theirs = f"of {num_candidates} candidates, the one that the others score best against; {INTERVAL}"
     several = f"{num_candidates} candidates of one source"
 
@@ -35,6 +43,7 @@ def signatures(num_sources: int, num_candidates: int, seed: int, rule: str, enco
 
     every = [
         of("bleu", ORDER, 1, chosen, SMOOTHING),
+        of("median_bleu", ORDER, 1, f"{one}; median over sources, no interval", SMOOTHING),
         of("bleu_of_all", ORDER, 1, f"mean over the {num_candidates} candidates, none chosen; {INTERVAL}", SMOOTHING),
         of("corpus_bleu", ORDER, 1, "the chosen candidates of all sources together, no interval", "none"),
         of("rouge_l", 1, 1, f"F, punctuation left out; {chosen}"),

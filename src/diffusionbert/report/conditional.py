@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from diffusionbert.report import conditional_prose as prose
-from diffusionbert.report import tables
+from diffusionbert.report import near_copies, tables
 from diffusionbert.report.conditional_systems import beginnings, init
 from diffusionbert.report.document import NOT_APPLICABLE, NOT_RUN, Block, Bullets, Table, Text, texts
 from diffusionbert.report.evidence import OWN, rows
@@ -36,6 +36,7 @@ def blocks(results: Results) -> list[Block]:
         *told,
         *tables.per_group(results, lambda arms, group: _ours(held, arms, f"{task}; {group}", begins)),
         *tables.per_group(results, lambda arms, group: _more(held, arms, f"{task}; {group}")),
+        *near_copies.blocks(results, held),
         *tables.per_group(results, lambda arms, group: _as_diffuseq(held, arms, f"{task}; {group}")),
         _contrasts(results, held),
         *published(),
@@ -70,13 +71,18 @@ def _ours(held: Values, arms: Sequence[ArmResults], group: str, begins: str) -> 
 
 def _more(held: Values, arms: Sequence[ArmResults], group: str) -> Table:
     """What the scores are to be read with."""
-    columns = ["System", "BLEU of all candidates", "Corpus BLEU", "Mean words", "Empty texts", "Candidates"]
-    columns += ["Empty candidates", "Sources without two texts", "Sources without a 4-gram"]
-    columns += ["Chosen otherwise by DiffuSeq's rule"]
-    keys = ["bleu_of_all", "corpus_bleu", "mean_words", "empty", "num_candidates"]
-    keys += ["empty_candidates", "without_two_texts", "without_four_grams", "chosen_otherwise_by_diffuseq"]
-    lines = [[arm.label, *_cells(held["arms"].get(arm.name), keys)] for arm in arms]
-    lines += [[label, *_cells(scores, keys)] for label, scores in _beside(held)]
+    columns = ["System", "Median BLEU", "BLEU without near copies", "BLEU of all candidates", "Corpus BLEU"]
+    columns += ["Mean words", "Empty texts", "Candidates", "Empty candidates", "Sources without two texts"]
+    columns += ["Sources without a 4-gram", "Chosen otherwise by DiffuSeq's rule"]
+    keys = ["bleu_of_all", "corpus_bleu", "mean_words", "empty", "num_candidates", "empty_candidates"]
+    keys += ["without_two_texts", "without_four_grams", "chosen_otherwise_by_diffuseq"]
+    systems = [(arm.label, arm.name, held["arms"].get(arm.name)) for arm in arms]
+    systems += [(label, name, held["baselines"].get(name)) for name, label in BASELINES.items()]
+    systems.append((REFERENCES, "", held.get("references")))
+    lines = [
+        [label, *_cells(scores, ["median_bleu"]), near_copies.bleu_without(held, name), *_cells(scores, keys)]
+        for label, name, scores in systems
+    ]
     numeric = frozenset(range(1, len(columns)))
     return Table(f"What to read the scores with ({group})", columns, lines, numeric, prose.MORE_NOTE)
 

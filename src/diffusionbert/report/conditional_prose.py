@@ -11,7 +11,8 @@ INTRODUCTION = [
 
 TASKS = {
     "kjv_web": "The data: verses of King James' Bible (1769) and, as their targets, the same verses of the World "
-    "English Bible. They are split by book: no book has verses in two splits.",
+    "English Bible. They are split by book: no book has verses in two splits. Books share passages (Kings and "
+    "Chronicles, the gospels), so that some verses have a near copy in train all the same.",
     "wordnet_gloss": "The data: words of WordNet 3.1 with their part of speech, and an example of their use where "
     "there is one, and as their targets the definitions. No word and no definition is in two splits. Common words of "
     "many senses, which are linked by the definitions that they share, are all in train: what is held out are mostly "
@@ -34,11 +35,12 @@ OURS_NOTE = (
 )
 
 MORE_NOTE = (
-    "BLEU of all candidates is the mean without any choice: what the choice gains is the difference to BLEU. Corpus "
-    "BLEU is not smoothed and of all texts together. An empty text scores 0. Empty texts are those among the "
-    "chosen, empty candidates those among all: an empty one agrees with none, and minimum Bayes risk chooses it only "
-    "where all candidates of a source are empty. Where many sources are without two texts or without a 4-gram, "
-    "Self-BLEU and div-4 are of the few that have them."
+    "A few sources with a near copy of their target in train lift a mean: the median is over all sources, and BLEU "
+    "without near copies is the mean over the others. BLEU of all candidates is the mean without any choice: what the "
+    "choice gains is the difference to BLEU. Corpus BLEU is not smoothed and of all texts together. An empty text "
+    "scores 0. Empty texts are those among the chosen, empty candidates those among all: an empty one agrees with "
+    "none, and minimum Bayes risk chooses it only where all candidates of a source are empty. Where many sources are "
+    "without two texts or without a 4-gram, Self-BLEU and div-4 are of the few that have them."
 )
 
 DIFFUSEQ_NOTE = (

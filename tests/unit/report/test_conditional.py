@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from pairs_results import BLEU, ROWS, pair_params, spread_of, write_pairs
+from pairs_results import BLEU, ROWS, near_copies_of, pair_params, spread_of, write_pairs
 from synthetic_results import edit, make_params, write_results
 
 from diffusionbert.config import Pairs
@@ -66,7 +66,7 @@ def test_arms_and_baselines_stand_in_two_tables_one_for_each_way_of_counting(fol
     (more,) = tables(document, "What to read the scores with")
     held = dict(zip(more.columns, more.rows[0], strict=True))
     assert (held["Candidates"], held["Empty candidates"], held["Sources without two texts"]) == ("300", "7", "0")
-    assert more.rows[-1][:5] == ["The references themselves", "n/a", "n/a", "25.50", "n/a"]
+    assert more.rows[-1][:7] == ["The references themselves", *["n/a"] * 4, "25.50", "n/a"]
     assert by_name["DiffuSeq"]["BLEU"].startswith(f"{BLEU['diffuseq']:.4f} [")
     assert not any("BERTScore" in column for column in ours.columns)
     (theirs,) = tables(document, "as DiffuSeq's script counts")
@@ -266,6 +266,35 @@ def test_what_each_row_begins_from_stands_in_the_tables_and_beside_the_claims(fo
         update={"arms": {name: results.params.arms[name] for name in ("linear", "spindle")}}
     )
     assert "together" not in beginnings(read_results(folder, alike, folder / "dvc.lock"))
+
+
+def test_near_copies_are_told_beside_the_nearest_neighbour(folder: Path) -> None:
+    (more,) = tables(report(read(folder)), "What to read the scores with")
+    found = {row[0]: dict(zip(more.columns, row, strict=True)) for row in more.rows}
+    nearest = found["Nearest neighbour in train"]
+    assert (nearest["Median BLEU"], nearest["BLEU without near copies"][:8]) == ("0.03000", "0.04000 ")
+    assert found["The references themselves"]["BLEU without near copies"] == "n/a"
+    told = (
+        "Near copies: of 3 of the 100 sources the nearest neighbour's target reaches a BLEU of 0.5 or more against the "
+        "reference. With them its BLEU is "
+    )
+    assert told in render_markdown(report(read(folder)))
+    edit(folder / "pairs" / "metrics.json", near_copies=near_copies_of(0))
+    assert "With them its BLEU" not in render_markdown(report(read(folder)))
+
+
+def test_targets_in_train_are_told_where_there_are_any_and_what_was_left_out(folder: Path) -> None:
+    sizes = {"train": 900, "valid": 50, "test": 60}
+    edit(folder / "corpus" / "metrics.json", sentences=sizes, targets_in_train={"valid": 0, "test": 0}, dropped={})
+    assert "word for word" not in render_markdown(report(read(folder)))
+    edit(folder / "corpus" / "metrics.json", source="pairs", targets_in_train={"valid": 0, "test": 20})
+    text = render_markdown(report(read(folder)))
+    assert "Held-out targets that stand in train word for word: 20 of the 60 of test." in text
+    edit(folder / "corpus" / "metrics.json", targets_in_train={"valid": 0, "test": 0}, dropped={"in_train": 35})
+    document = report(read(folder))
+    assert "or target stands in train word for word are left out of the corpus: 35." in render_markdown(document)
+    (left_out,) = tables(document, "Pairs left out")
+    assert left_out.rows == [["in train", "35"]]
 
 
 def test_the_short_table_leaves_out_the_diversity_of_a_few_sources(folder: Path) -> None:

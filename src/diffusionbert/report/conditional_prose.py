@@ -78,10 +78,11 @@ RULES = [
     "sqrt(t^2 sd^2 / n + w^2), Student's t over the n seeds and w half the width of the interval over sources. Fewer "
     "seeds: the paired interval over sources must exclude no effect *and* the effect must exceed the spread over "
     "seeds, the range of a pair of arms of this profile that has 3 seeds. Where no pair has, nothing is decided.",
-    "Comparable: reproduced when the whole interval of what is missing is within the spread over seeds, contradicted "
-    "when the whole of it is beyond. Nothing is decided where one of the two writes nothing for more than half of the "
-    "sources, or is not above the nearest neighbour in train in that score, the paired interval over sources deciding: "
-    "two systems that both fail are comparable, and it says nothing.",
+    "Comparable, to every other system that was trained, in BLEU and in ROUGE-L: reproduced when the whole interval of "
+    "what is missing is within the spread over seeds, contradicted when the whole of it is beyond. Nothing is decided "
+    "where one of the two writes nothing for more than half of the sources, or is not above the nearest neighbour in "
+    "train in that score, the paired interval over sources deciding: two systems that both fail are comparable, and it "
+    "says nothing.",
     "More diverse: than every other system that was trained, by div-4 and by Self-BLEU. Nothing is decided where one "
     "of the two writes nothing for more than half of the sources, or is not above the nearest neighbour in train in "
     "BLEU, by the same interval: noise is the most diverse of all, and it says nothing.",

@@ -19,7 +19,7 @@ ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "diffuseq": ("DiffuSeq", "diffusion_lm", {"init": "random", "schedule": "sqrt"}),
     "gpt": ("GPT, autoregressive", "autoregressive", {"init": "random"}),
 }
-BLEU = {"linear": 0.30, "spindle": 0.31, "diffuseq": 0.28, "gpt": 0.35, "copy": 0.40, "nearest": 0.05}
+BLEU = {"linear": 0.30, "spindle": 0.31, "diffuseq": 0.28, "gpt": 0.27, "copy": 0.40, "nearest": 0.05}
 DIV_4 = {"linear": 0.80, "spindle": 0.79, "diffuseq": 0.85, "gpt": 0.60, "nearest": 0.99}
 
 

@@ -4,8 +4,9 @@ Minimum Bayes risk: the candidate that the others agree with most,
 
     argmax_i sum_{j != i} BLEU(candidate i against candidate j as its reference),
 
-the first of several equal ones. DiffuSeq and the release of DiffusionBERT score the other way round, j against i; the
-release moreover counts a candidate against itself, which only disfavours those of none, two or three words, as all
+of several equal ones the first that is not empty, so that an empty one is chosen only where all are. DiffuSeq and the
+release of DiffusionBERT score the other way round, j against i, and take the first of several equal ones, empty or not;
+the release moreover counts a candidate against itself, which only disfavours those of none, two or three words, as all
 others score 1 against themselves.
 """
 
@@ -29,7 +30,10 @@ def choice(candidates: Sequence[Counted], rule: Rule = "mbr") -> int:
     if not candidates:
         raise ValueError("a choice among no candidates; expected at least one")
     agreement = [_agreement(candidates, number, rule) for number in range(len(candidates))]
-    return agreement.index(max(agreement))
+    greatest = max(agreement)
+    equal = [number for number, each in enumerate(agreement) if each == greatest]
+    written = [number for number in equal if candidates[number].length]
+    return written[0] if rule == "mbr" and written else equal[0]
 
 
 def _agreement(candidates: Sequence[Counted], number: int, rule: Rule) -> float:

@@ -5,32 +5,45 @@ from __future__ import annotations
 from typing import Any
 
 from diffusionbert.metrics.sentence_bleu import ORDER, SMOOTHING
-from diffusionbert.metrics.signature import Signature
+from diffusionbert.metrics.signature import VERSION, Signature
 
 INTERVAL = "mean over sources, 95 % bootstrap over sources"
 SPACED = "bert-basic,decoded,spaces"  # as `metrics.diffuseq` splits
 ALPHANUMERIC = "bert-basic,decoded,a-z0-9"
+CHOSEN = (
+    "bleu",
+    "median_bleu",
+    "corpus_bleu",
+    "rouge_l",
+    "distinct_1",
+    "bertscore",
+)  # the scores that our choice enters
+CHOICE_VERSION = {"mbr": "2"}  # 1 took the first of equal candidates, empty or not
 SAID = "empty ones left out, against all others; sources with fewer than two left out"
 RULES = {
-    "mbr": "the candidate of the greatest summed sentence BLEU against the others",
+    "mbr": "the candidate of the greatest summed sentence BLEU against the others, of equal ones the first that is "
+    "not empty",
     "released": "the candidate that the others and it itself score best against, as the release chooses",
 }
 
 
 def signatures(num_sources: int, num_candidates: int, seed: int, rule: str, encoder: str | None) -> dict[str, Any]:
     """By the name of the score; `encoder` says under which model BERTScore is, if there is one."""
-    chosen = f"of {num_candidates} candidates, {RULES[rule]}; {INTERVAL}"
+    one = f"of {num_candidates} candidates, {RULES[rule]}"
+    chosen = f"{one}; {INTERVAL}"
     theirs = f"of {num_candidates} candidates, the one that the others score best against; {INTERVAL}"
     several = f"{num_candidates} candidates of one source"
 
     def of(
         name: str, n: int, references: int | None, note: str, smoothing: str | None = None, tok: str = ""
     ) -> Signature:
-        tokenisation = {"tokenisation": tok} if tok else {}
-        return Signature(name, n, num_sources, references, seed, note, smoothing, **tokenisation)
+        version = CHOICE_VERSION.get(rule, VERSION) if name in CHOSEN else VERSION
+        told = {"version": version} | ({"tokenisation": tok} if tok else {})
+        return Signature(name, n, num_sources, references, seed, note, smoothing, **told)
 
     every = [
         of("bleu", ORDER, 1, chosen, SMOOTHING),
+        of("median_bleu", ORDER, 1, f"{one}; median over sources, no interval", SMOOTHING),
         of("bleu_of_all", ORDER, 1, f"mean over the {num_candidates} candidates, none chosen; {INTERVAL}", SMOOTHING),
         of("corpus_bleu", ORDER, 1, "the chosen candidates of all sources together, no interval", "none"),
         of("rouge_l", 1, 1, f"F, punctuation left out; {chosen}"),

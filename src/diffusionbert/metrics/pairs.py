@@ -124,6 +124,7 @@ def summary(scored: Scored, seed: int, resamples: int) -> dict[str, Any]:
     }
     left_out = {name: int(np.isnan(values).sum()) for name, values in scored.columns.items()}
     return told | {
+        "median_bleu": float(np.median(scored.columns["bleu"])),
         "corpus_bleu": scored.corpus_bleu,
         "distinct_1": scored.distinct_1,
         "mean_words": scored.num_words,

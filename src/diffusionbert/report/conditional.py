@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from diffusionbert.report import conditional_prose as prose
-from diffusionbert.report import tables
+from diffusionbert.report import near_copies, tables
+from diffusionbert.report.conditional_systems import beginnings, init
 from diffusionbert.report.document import NOT_APPLICABLE, NOT_RUN, Block, Bullets, Table, Text, texts
 from diffusionbert.report.evidence import OWN, rows
 from diffusionbert.report.formats import interval, number, setting
@@ -29,11 +30,13 @@ def blocks(results: Results) -> list[Block]:
     if not held or not held.get("arms"):
         return [*told, Text(f"Scores of pairs: {NOT_RUN}."), *published()]
     task = f"{held['task']}, {number(held['sources'])} sources, {number(held['candidates'])} candidates of each"
+    begins = beginnings(results)
     signatures = [f"`{each['text']}`: {each['note']}" for _, each in sorted(held["signature"].items())]
     return [
         *told,
-        *tables.per_group(results, lambda arms, group: _ours(held, arms, f"{task}; {group}")),
+        *tables.per_group(results, lambda arms, group: _ours(held, arms, f"{task}; {group}", begins)),
         *tables.per_group(results, lambda arms, group: _more(held, arms, f"{task}; {group}")),
+        *near_copies.blocks(results, held),
         *tables.per_group(results, lambda arms, group: _as_diffuseq(held, arms, f"{task}; {group}")),
         _contrasts(results, held),
         *published(),
@@ -53,26 +56,33 @@ def _length(results: Results) -> list[Block]:
     return [] if length is None else [Text(prose.LENGTHS[length])]
 
 
-def _ours(held: Values, arms: Sequence[ArmResults], group: str) -> Table:
+def _ours(held: Values, arms: Sequence[ArmResults], group: str, begins: str) -> Table:
     under = held.get("bertscore")
-    columns = ["System", "Steps", "Nats per target", "BLEU", "ROUGE-L", *([f"BERTScore ({under})"] if under else [])]
+    columns = ["System", "Init", "Steps", "Nats per target"]
+    columns += ["BLEU", "ROUGE-L", *([f"BERTScore ({under})"] if under else [])]
     columns += ["dist-1", "Self-BLEU", "div-4"]
     keys = [*QUALITY, *(["bertscore"] if under else []), "distinct_1", *DIVERSITY]
-    lines = [[arm.label, _steps(arm), _nats(arm), *_cells(held["arms"].get(arm.name), keys)] for arm in arms]
-    lines += [[label, NOT_APPLICABLE, NOT_APPLICABLE, *_cells(scores, keys)] for label, scores in _beside(held)]
-    numeric = frozenset(range(1, len(columns)))
-    return Table(f"Conditional generation, as we count ({group})", columns, lines, numeric, prose.OURS_NOTE)
+    lines = [[arm.label, init(arm), _steps(arm), _nats(arm), *_cells(held["arms"].get(arm.name), keys)] for arm in arms]
+    lines += [[label, *[NOT_APPLICABLE] * 3, *_cells(scores, keys)] for label, scores in _beside(held)]
+    numeric = frozenset(range(2, len(columns)))
+    note = f"{prose.OURS_NOTE} {begins}".rstrip()
+    return Table(f"Conditional generation, as we count ({group})", columns, lines, numeric, note)
 
 
 def _more(held: Values, arms: Sequence[ArmResults], group: str) -> Table:
     """What the scores are to be read with."""
-    columns = ["System", "BLEU of all candidates", "Corpus BLEU", "Mean words", "Empty texts", "Candidates"]
-    columns += ["Empty candidates", "Sources without two texts", "Sources without a 4-gram"]
-    columns += ["Chosen otherwise by DiffuSeq's rule"]
-    keys = ["bleu_of_all", "corpus_bleu", "mean_words", "empty", "num_candidates"]
-    keys += ["empty_candidates", "without_two_texts", "without_four_grams", "chosen_otherwise_by_diffuseq"]
-    lines = [[arm.label, *_cells(held["arms"].get(arm.name), keys)] for arm in arms]
-    lines += [[label, *_cells(scores, keys)] for label, scores in _beside(held)]
+    columns = ["System", "Median BLEU", "BLEU without near copies", "BLEU of all candidates", "Corpus BLEU"]
+    columns += ["Mean words", "Empty texts", "Candidates", "Empty candidates", "Sources without two texts"]
+    columns += ["Sources without a 4-gram", "Chosen otherwise by DiffuSeq's rule"]
+    keys = ["bleu_of_all", "corpus_bleu", "mean_words", "empty", "num_candidates", "empty_candidates"]
+    keys += ["without_two_texts", "without_four_grams", "chosen_otherwise_by_diffuseq"]
+    systems = [(arm.label, arm.name, held["arms"].get(arm.name)) for arm in arms]
+    systems += [(label, name, held["baselines"].get(name)) for name, label in BASELINES.items()]
+    systems.append((REFERENCES, "", held.get("references")))
+    lines = [
+        [label, *_cells(scores, ["median_bleu"]), near_copies.bleu_without(held, name), *_cells(scores, keys)]
+        for label, name, scores in systems
+    ]
     numeric = frozenset(range(1, len(columns)))
     return Table(f"What to read the scores with ({group})", columns, lines, numeric, prose.MORE_NOTE)
 
@@ -82,10 +92,15 @@ def brief(results: Results) -> Table:
     held = results.pairs or {}
     keys = (*QUALITY, *DIVERSITY)
     lines = [
-        [arm.label, _nats(arm), *_cells(_of_most(held, held["arms"].get(arm.name)), keys)] for arm in rows(results)
+        [arm.label, init(arm), _nats(arm), *_cells(_of_most(held, held["arms"].get(arm.name)), keys)]
+        for arm in rows(results)
     ]
-    lines += [[label, NOT_APPLICABLE, *_cells(held["baselines"].get(name), keys)] for name, label in BASELINES.items()]
-    return Table("", ["System", "Nats per target", *(NAMES[key] for key in keys)], lines, frozenset(range(1, 6)))
+    lines += [
+        [label, *[NOT_APPLICABLE] * 2, *_cells(held["baselines"].get(name), keys)] for name, label in BASELINES.items()
+    ]
+    return Table(
+        "", ["System", "Init", "Nats per target", *(NAMES[key] for key in keys)], lines, frozenset(range(2, 7))
+    )
 
 
 def _of_most(held: Values, scores: Values | None) -> Values | None:

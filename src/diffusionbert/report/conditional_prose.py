@@ -11,7 +11,8 @@ INTRODUCTION = [
 
 TASKS = {
     "kjv_web": "The data: verses of King James' Bible (1769) and, as their targets, the same verses of the World "
-    "English Bible. They are split by book: no book has verses in two splits.",
+    "English Bible. They are split by book: no book has verses in two splits. Books share passages (Kings and "
+    "Chronicles, the gospels), so that some verses have a near copy in train all the same.",
     "wordnet_gloss": "The data: words of WordNet 3.1 with their part of speech, and an example of their use where "
     "there is one, and as their targets the definitions. No word and no definition is in two splits. Common words of "
     "many senses, which are linked by the definitions that they share, are all in train: what is held out are mostly "
@@ -24,7 +25,8 @@ TASKS = {
 }
 
 OURS_NOTE = (
-    "≤ marks an upper bound, = an exact value. Steps are those of sampling. BLEU is the mean over targets of the "
+    "Init is what a system's weights are before it is trained on these pairs. ≤ marks an upper bound, = an exact "
+    "value. Steps are those of sampling. BLEU is the mean over targets of the "
     "smoothed BLEU-4 of a text against its reference. dist-1 is over the words of all texts together, so that it "
     "falls as their number grows. Self-BLEU has each candidate against all the others of its source, empty ones left "
     "out, and so are sources with fewer than two that are not; div-4 leaves out sources whose candidates have no "
@@ -33,11 +35,12 @@ OURS_NOTE = (
 )
 
 MORE_NOTE = (
-    "BLEU of all candidates is the mean without any choice: what the choice gains is the difference to BLEU. Corpus "
-    "BLEU is not smoothed and of all texts together. An empty text scores 0. Empty texts are those among the "
-    "chosen, empty candidates those among all: an empty one agrees with none, so that the choice passes over it where "
-    "two others have a word in common. Where many "
-    "sources are without two texts or without a 4-gram, Self-BLEU and div-4 are of the few that have them."
+    "A few sources with a near copy of their target in train lift a mean: the median is over all sources, and BLEU "
+    "without near copies is the mean over the others. BLEU of all candidates is the mean without any choice: what the "
+    "choice gains is the difference to BLEU. Corpus BLEU is not smoothed and of all texts together. An empty text "
+    "scores 0. Empty texts are those among the chosen, empty candidates those among all: an empty one agrees with "
+    "none, and minimum Bayes risk chooses it only where all candidates of a source are empty. Where many sources are "
+    "without two texts or without a 4-gram, Self-BLEU and div-4 are of the few that have them."
 )
 
 DIFFUSEQ_NOTE = (
@@ -64,8 +67,8 @@ LENGTHS = {
 
 CLAIMS = (
     "What the paper's published version (ACL 2023.acl-long.248) claims of conditional generation, in our words: "
-    "quality comparable to that of established systems, and more diversity. Its abstract was at hand, its tables were "
-    "not. Only directions are compared: levels are of other data and another scale."
+    "quality comparable to that of a series of established baselines, and more diversity than theirs. Its abstract was "
+    "at hand, its tables were not. Only directions are compared: levels are of other data and another scale."
 )
 
 RULES = [
@@ -75,8 +78,12 @@ RULES = [
     "sqrt(t^2 sd^2 / n + w^2), Student's t over the n seeds and w half the width of the interval over sources. Fewer "
     "seeds: the paired interval over sources must exclude no effect *and* the effect must exceed the spread over "
     "seeds, the range of a pair of arms of this profile that has 3 seeds. Where no pair has, nothing is decided.",
-    "Comparable: reproduced when the whole interval of what is missing is within the spread over seeds, contradicted "
-    "when the whole of it is beyond. Nothing is decided where one of the two writes nothing for more than half of the "
-    "sources, or is not above the nearest neighbour in train in that score, the paired interval over sources deciding: "
-    "two systems that both fail are comparable, and it says nothing.",
+    "Comparable, to every other system that was trained, in BLEU and in ROUGE-L: reproduced when the whole interval of "
+    "what is missing is within the spread over seeds, contradicted when the whole of it is beyond. Nothing is decided "
+    "where one of the two writes nothing for more than half of the sources, or is not above the nearest neighbour in "
+    "train in that score, the paired interval over sources deciding: two systems that both fail are comparable, and it "
+    "says nothing.",
+    "More diverse: than every other system that was trained, by div-4 and by Self-BLEU. Nothing is decided where one "
+    "of the two writes nothing for more than half of the sources, or is not above the nearest neighbour in train in "
+    "BLEU, by the same interval: noise is the most diverse of all, and it says nothing.",
 ]

@@ -34,7 +34,9 @@ def _corpus_tables(corpus: Values) -> list[Block]:
         told.append(Table("Books held out; all others are train", ["Split", "Books"], lines))
     if dropped:
         reasons = {key.replace("_", " "): dropped[key] for key in sorted(dropped)}
-        told.append(tables.key_values("Sentences dropped in cleaning", ("Reason", "Sentences"), reasons))
+        pairs = corpus["source"] == "pairs"  # which are kept as they are, but for those that cannot be used
+        caption, counted = ("Pairs left out", "Pairs") if pairs else ("Sentences dropped in cleaning", "Sentences")
+        told.append(tables.key_values(caption, ("Reason", counted), reasons))
     return told
 
 

@@ -22,6 +22,7 @@ from diffusionbert.files import write_json
 from diffusionbert.metrics import pair_contrasts
 from diffusionbert.metrics.bertscore import bertscore
 from diffusionbert.metrics.candidates import Rule
+from diffusionbert.metrics.near_copies import near_copies
 from diffusionbert.metrics.pair_signatures import signatures
 from diffusionbert.metrics.pairs import SCORES, Answers, Scored, score, summary
 from diffusionbert.metrics.retrieval import Index
@@ -125,6 +126,12 @@ def _told(
         "arms": {arm: summaries[arm] for arm in params.arms},
         "baselines": {name: summaries[name] for name in (COPY, NEAREST)},
         "references": _of_references(asked, settings),
+        "near_copies": near_copies(
+            columns[NEAREST]["bleu"],
+            {name: each["bleu"] for name, each in columns.items()},
+            settings.seed,
+            settings.bootstrap,
+        ),
         "contrasts": pair_contrasts.contrasts(
             {name: columns[name] for name in (*groups, COPY, NEAREST)}, settings.seed, settings.bootstrap
         ),

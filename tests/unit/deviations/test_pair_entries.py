@@ -141,8 +141,10 @@ def _chosen(texts: list[str], score: Any) -> str:
     return max(texts, key=lambda one: score(texts, texts.index(one)))
 
 
-def _mbr(texts: list[str], place: int) -> float:
-    return round(sum(_nltk(texts[place], other) for number, other in enumerate(texts) if number != place), 12)
+def _mbr(texts: list[str], place: int) -> tuple[float, bool]:
+    """Of equal sums that of a text that is not empty."""
+    agreement = sum(_nltk(texts[place], other) for number, other in enumerate(texts) if number != place)
+    return round(agreement, 12), bool(texts[place])
 
 
 def _swapped(texts: list[str], place: int) -> float:
@@ -355,8 +357,9 @@ def test_distinct_words_of_each_text_and_of_all(ground: PairGround) -> None:
     assert found["references_alone"].value == 1, "no reference says a word twice"
     assert found["references_pooled"].value == pytest.approx(len(set(together)) / len(together))
     assert found["references_half"].over == "1 sources"
-    assert found["gpt_alone"].value == pytest.approx(0 / 3), "an empty text is chosen, which has no word"
-    assert "gpt_pooled" not in found
+    assert found["gpt_alone"].value == pytest.approx((0 + 1 / 3 + 0) / 3), "an empty text has no word"
+    assert found["gpt_pooled"].value == pytest.approx(1 / 3)
+    assert "gpt_half" not in found, "the text of the first source is empty"
     assert found[f"{LINEAR}_released"].value == pytest.approx((1 + 0 + 1) / 3)
 
 

@@ -45,6 +45,26 @@ def test_the_choice_is_brute_forces(seed: int, rule: str) -> None:
     assert totals[chosen] == pytest.approx(max(totals), rel=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_of_equal_candidates_brute_force_has_the_first_that_is_not_empty(seed: int) -> None:
+    """Words of which no two candidates share one: all agreements are 0, and so are those of empty texts."""
+    rng = np.random.default_rng(seed)
+    texts = [[f"{place}"] * int(rng.integers(0, 3)) for place in range(2 + seed % 5)]
+    written = [place for place, text in enumerate(texts) if text] or [0]
+    row = [Counted.of(text) for text in texts]
+    assert choice(row) == written[0]
+    assert choice(row, "diffuseq") == 0
+    itself = [nltk_bleu(text, text) if text else 0.0 for text in texts]
+    assert choice(row, "released") == int(np.argmax(itself))
+
+
+def test_an_empty_candidate_is_chosen_where_all_are_empty() -> None:
+    assert choice(counted("", "a b", "c d")) == 1
+    assert choice(counted("", "", "c")) == 2
+    assert choice(counted("", "")) == 0
+    assert [choice(counted("", "a b", "c d"), rule) for rule in ("diffuseq", "released")] == [0, 1]
+
+
 def test_a_candidate_counted_against_itself_changes_the_choice_among_short_ones() -> None:
     texts = counted("yes sir", "yes sir", "a b c d")
     assert choice(texts, "diffuseq") == choice(texts) == 0

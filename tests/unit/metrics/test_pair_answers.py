@@ -7,6 +7,7 @@ import pytest
 
 from diffusionbert.metrics import seeds
 from diffusionbert.metrics.bertscore import Encoded, bertscore
+from diffusionbert.metrics.near_copies import near_copies
 from diffusionbert.metrics.pair_contrasts import contrasts, mean, same_sources, spread, told
 from diffusionbert.metrics.pair_signatures import signatures
 from diffusionbert.metrics.pairs import SCORES, Answers, score, summary
@@ -72,7 +73,7 @@ def test_empty_candidates_are_counted_and_have_no_part_in_self_bleu() -> None:
     told = summary(found, seed=0, resamples=5)
     assert told["self_bleu"]["value"] == pytest.approx(found.columns["self_bleu"][0])
     assert (told["num_candidates"], told["empty_candidates"], told["without_two_texts"]) == (9, 6, 2)
-    assert told["empty"] == 2  # the choice passes over an empty one where two others agree
+    assert told["empty"] == 1  # the choice takes an empty one only where all are
     assert told["without_four_grams"] == 1
     silent = summary(score(Answers([REFERENCE] * 2, [[[], []], [[], ["a"]]])), seed=0, resamples=5)
     assert not {"self_bleu", "div_4"} & set(silent)
@@ -149,7 +150,33 @@ def test_every_score_that_is_told_has_a_signature() -> None:
     alone = signatures(num_sources=2, num_candidates=1, seed=7, rule="mbr", encoder="tiny")
     assert set(told_of) - set(alone) == {"self_bleu", "div_4", "diffuseq_self_bleu", "diffuseq_div_4"}
     assert "under tiny" in alone["bertscore"]["note"]
-    assert told_of["bleu"]["text"] == "bleu|tok:bert-basic|case:lower|n:4|smooth:method4|refs:1|samples:2|seed:7|v:1"
+    assert told_of["bleu"]["text"] == "bleu|tok:bert-basic|case:lower|n:4|smooth:method4|refs:1|samples:2|seed:7|v:2"
+
+
+def test_a_score_bears_the_version_of_the_choice_that_it_rests_on() -> None:
+    of_rule = {rule: signatures(2, 3, seed=7, rule=rule, encoder="tiny") for rule in ("mbr", "released")}
+    second = {name for name, each in of_rule["mbr"].items() if each["version"] == "2"}
+    assert second == {"bleu", "median_bleu", "corpus_bleu", "rouge_l", "distinct_1", "bertscore"}
+    assert {each["version"] for each in of_rule["released"].values()} == {"1"}
+    assert "not empty" in of_rule["mbr"]["bleu"]["note"]
+    assert "not empty" not in of_rule["released"]["bleu"]["note"]
+
+
+def test_the_median_is_not_lifted_by_a_few_sources() -> None:
+    alone = [REFERENCE[::-1]]
+    found = summary(score(Answers([REFERENCE] * 3, [alone, alone, [REFERENCE]])), seed=0, resamples=5)
+    assert found["median_bleu"] == pytest.approx(bleu(REFERENCE[::-1], REFERENCE))
+    assert found["bleu"]["value"] == pytest.approx((2 * found["median_bleu"] + 1) / 3)
+
+
+def test_without_near_copies_every_system_is_scored_on_the_sources_that_have_none() -> None:
+    nearest = np.array([0.1, 0.5, 0.499, 1.0])
+    told = near_copies(nearest, {"nearest": nearest, "a": np.array([0.2, 0.9, 0.4, 0.9])}, seed=0, resamples=20)
+    assert (told["sources"], told["least_bleu"]) == (2, 0.5)
+    assert told["bleu"]["a"]["value"] == pytest.approx(0.3)
+    assert told["bleu"]["nearest"]["value"] == pytest.approx((0.1 + 0.499) / 2)
+    every = near_copies(np.ones(2), {"a": np.ones(2)}, seed=0, resamples=20)
+    assert every == {"least_bleu": 0.5, "sources": 2, "bleu": {}}
 
 
 def test_systems_that_answered_different_sources_are_refused() -> None:

@@ -19,7 +19,7 @@ ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "diffuseq": ("DiffuSeq", "diffusion_lm", {"init": "random", "schedule": "sqrt"}),
     "gpt": ("GPT, autoregressive", "autoregressive", {"init": "random"}),
 }
-BLEU = {"linear": 0.30, "spindle": 0.31, "diffuseq": 0.28, "gpt": 0.35, "copy": 0.40, "nearest": 0.05}
+BLEU = {"linear": 0.30, "spindle": 0.31, "diffuseq": 0.28, "gpt": 0.27, "copy": 0.40, "nearest": 0.05}
 DIV_4 = {"linear": 0.80, "spindle": 0.79, "diffuseq": 0.85, "gpt": 0.60, "nearest": 0.99}
 
 
@@ -46,7 +46,7 @@ def scores(name: str) -> dict[str, Any]:
     bleu = BLEU[name]
     told: dict[str, Any] = {key: ci(bleu) for key in ("bleu", "bleu_of_all", "diffuseq_bleu")}
     told |= {key: ci(bleu + 0.2) for key in ("rouge_l", "diffuseq_rouge_l")} | {"diffuseq_dist_1": ci(0.95)}
-    told |= {"corpus_bleu": bleu - 0.05, "distinct_1": 0.2, "mean_words": 20.5}
+    told |= {"median_bleu": bleu - 0.02, "corpus_bleu": bleu - 0.05, "distinct_1": 0.2, "mean_words": 20.5}
     told |= {"num_candidates": 300, "empty_candidates": 7, "without_two_texts": 0}
     told |= {"without_four_grams": 0, "empty": 0, "chosen_otherwise_by_diffuseq": 1}
     if name in DIV_4:
@@ -74,6 +74,11 @@ def spread_of(half: float) -> dict[str, Any]:
     )
 
 
+def near_copies_of(sources: int) -> dict[str, Any]:
+    """What is left of every BLEU where so many sources have a near copy."""
+    return {"least_bleu": 0.5, "sources": sources, "bleu": {name: ci(bleu - 0.01) for name, bleu in BLEU.items()}}
+
+
 def write_pairs(folder: Path, params: config.Params) -> Path:
     write_results(folder, params)
     for name in ("diffuseq", "gpt"):
@@ -97,6 +102,7 @@ def write_pairs(folder: Path, params: config.Params) -> Path:
         | {"signature": signatures(100, 3, 0, "mbr", None), "examples": [example] * 3, "seeds": {}, "spread": []}
         | {"arms": {name: scores(name) for name in ROWS}}
         | {"baselines": {name: scores(name) for name in ("copy", "nearest")}}
+        | {"near_copies": near_copies_of(3)}
         | {"references": {"distinct_1": 0.3, "mean_words": 25.5, "diffuseq_dist_1": ci(0.9)}}
         | {"contrasts": [contrast(one, other) for one, other in combinations(names, 2)]},
     )

@@ -129,6 +129,26 @@ def test_the_baselines_copy_the_source_and_take_the_nearest_train_target(results
     assert set(told["references"]) == {"distinct_1", "mean_words", "diffuseq_dist_1"}
 
 
+@pytest.mark.parametrize("copied", [0, 1, 5])
+def test_near_copies_in_train_are_counted_and_left_out_once(results: Path, copied: int) -> None:
+    targets = ["He went to {}."] * copied + ["Nobody was ever seen near {}."] * (5 - copied)
+    lines = [f"And he went unto {place}.\t{target}" for place, target in zip(PLACES, targets, strict=True)]
+    write_text(
+        results / "corpus" / "text" / "train-00000-of-00001.txt",
+        "".join(f"{line.format(place)}\n" for line, place in zip(lines, PLACES, strict=True)),
+    )
+    write_sums(results / "corpus" / "text")
+    told = found(results)
+    nearest, near = told["baselines"]["nearest"], told["near_copies"]
+    assert (near["sources"], near["least_bleu"]) == (copied, 0.5)
+    assert set(near["bleu"]) == ({*ARMS, "copy", "nearest"} if copied < 5 else set())
+    if copied == 0:
+        assert near["bleu"]["nearest"] == nearest["bleu"]
+    if copied == 1:
+        assert near["bleu"]["nearest"]["value"] == pytest.approx((5 * nearest["bleu"]["value"] - 1) / 4)
+        assert nearest["median_bleu"] < nearest["bleu"]["value"]
+
+
 def test_every_source_of_every_system_has_a_row(results: Path) -> None:
     told = found(results)
     table = pq.read_table(results / "out" / "sources.parquet").to_pydict()

@@ -15,6 +15,7 @@ from diffusionbert import config
 from diffusionbert.arms.base import Arm
 from diffusionbert.arms.build import is_left_to_right, saved_arm
 from diffusionbert.arms.saved import read_description, read_pairs
+from diffusionbert.commands.ranges import MOST, check_range
 from diffusionbert.corpus.encoding import plain_tokenizer, tokenizer_text
 from diffusionbert.corpus.pair_encoding import PairRows
 from diffusionbert.corpus.tokenizers import saved_tokenizer
@@ -41,6 +42,16 @@ class Opened:
         decoded: str = self.tokenizer.decode(tokens, skip_special_tokens=False)
         return decoded
 
+    def num_unread(self, tokens: list[int]) -> int:
+        """How many of the tokens stand for what the tokenizer cannot read."""
+        unknown = self.tokenizer.unk_token_id
+        return 0 if unknown is None else tokens.count(unknown)
+
+    def unread(self, tokens: list[int]) -> str | None:
+        """What is to be told of these tokens where the tokenizer cannot read some."""
+        number = self.num_unread(tokens)
+        return f"{number} of {len(tokens)} tokens are {self.tokenizer.unk_token} to the tokenizer" if number else None
+
     @property
     def left_to_right(self) -> bool:
         return is_left_to_right(self.system)
@@ -64,8 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def opened(args: argparse.Namespace) -> Opened:
     """The arm that the arguments name. Raises ValueError where there is none."""
-    if args.threads < 1:
-        raise ValueError(f"--threads: found {args.threads}; expected at least 1")
+    check_range("--threads", args.threads, 1, MOST)
     if args.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device: found 'cuda', and torch sees no GPU; expected 'auto' or 'cpu' here")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

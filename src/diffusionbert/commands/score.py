@@ -14,6 +14,7 @@ from diffusionbert.commands import opened as arms
 from diffusionbert.commands import pairs, texts
 from diffusionbert.commands.opened import Opened
 from diffusionbert.commands.pairs import Frame
+from diffusionbert.commands.ranges import MOST, MOST_SEED, check_range
 from diffusionbert.corpus.batches import Given, in_order_of_length
 from diffusionbert.evaluation import Scores, evaluate
 from diffusionbert.metrics.perplexity import perplexity
@@ -47,8 +48,8 @@ def add(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     for name, value in (("--strata", args.strata), ("--steps", args.steps)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name}: found {value}; expected at least 1")
+        check_range(name, value, 1, MOST)
+    check_range("--seed", args.seed, 0, MOST_SEED)
     given = [text.strip() for text in texts.texts_of(args)]
     opened = arms.opened(args)
     frame = pairs.frame_of(opened, args.source)
@@ -72,11 +73,7 @@ def run(args: argparse.Namespace) -> None:
     told = _told(given, scores, words, sizes, exact=figure.exact)
     about = _about(args, protocol, figure, scorer)
     if args.json:
-        print(
-            json.dumps(
-                {**opened.described, **pairs.described(args.source), **about, **told}, indent=2, ensure_ascii=False
-            )
-        )
+        print(json.dumps({**opened.described, **frame.described, **about, **told}, indent=2, ensure_ascii=False))
     else:
         print("\n".join(_lines(about, told, "text" if args.source is None else "text | source")))
 
@@ -87,9 +84,8 @@ def _tokens(opened: Opened, given: list[str], frame: Frame) -> list[list[int]]:
     for number, text in enumerate(given, start=1):
         tokens = texts.numbered(number, texts.tokens_of, opened, text)
         texts.numbered(number, lambda t=tokens: texts.check_length(opened, len(frame.around(t))))
-        if unread := texts.num_unread(opened, tokens):
-            mark = opened.tokenizer.unk_token
-            print(f"text {number}: {unread} of {len(tokens)} tokens are {mark} to the tokenizer", file=sys.stderr)
+        if told := opened.unread(tokens):
+            print(f"text {number}: {told}", file=sys.stderr)
         rows.append(tokens)
     return rows
 

@@ -27,14 +27,14 @@ def add(commands: Any) -> argparse.ArgumentParser:
     )
     texts.add_arguments(parser, "a text with a [MASK] for every token to be filled")
     pairs.add_argument(parser)
-    arms.add_arguments(parser)
+    arms.add_arguments(parser, filling=True)
     sampling.add_arguments(parser, "fillings of every text")
     return parser
 
 
 def run(args: argparse.Namespace) -> None:
     settings, given = sampling.settings_of(args), texts.texts_of(args)
-    opened = arms.opened(args)
+    opened = arms.opened(args, filling=True)
     frame = pairs.frame_of(opened, args.source)
     numbers = range(1, len(given) + 1)
     wanted = [

@@ -76,6 +76,11 @@ def evaluate(
     return {name: _scores(reveal[name], timing[name], order) for name in names}
 
 
+def num_draws(scorer: Scorer, num_strata: int, num_eval_steps: int | None) -> int:
+    """How many draws `evaluate` takes of a sentence: no more than there are steps, and of an exact figure one pass."""
+    return _Plan.of(scorer, num_strata, num_eval_steps).num_strata
+
+
 def sequence_nats(
     scorer: Scorer,
     sequences: Sentences,

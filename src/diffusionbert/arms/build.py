@@ -167,6 +167,12 @@ def is_left_to_right(system: str) -> bool:
     return _class(system).backbone_kind == "causal"
 
 
+def fills(name: str, row: config.Arm, where: str = "params.yaml") -> bool:
+    """Whether the row's system fills any positions of a text around given ones."""
+    settings = settings_of(name, row, where)
+    return not is_left_to_right(row.system) and getattr(settings, "partial_noising", True)
+
+
 def saved_arm(folder: Path, device: torch.device = CPU) -> Arm:
     """The arm that `save_arm` wrote, from its folder alone, on the device and ready to score and sample.
 

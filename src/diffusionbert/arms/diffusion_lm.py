@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from diffusionbert.arms.base import Draw, Loss, Vocabulary
-from diffusionbert.arms.diffusion_lm_sampler import sampled
+from diffusionbert.arms.diffusion_lm_sampler import sampled, without_end
 from diffusionbert.arms.diffusion_lm_scorer import DiffusionLMScorer
 from diffusionbert.corpus.batches import Batch
 from diffusionbert.denoisers.backbone import Kind
@@ -35,7 +35,7 @@ from diffusionbert.diffusion.gaussian import (
 from diffusionbert.diffusion.sampling import Canvas, State
 from diffusionbert.diffusion.truncation import Truncation
 from diffusionbert.files import write_json
-from diffusionbert.shapes import Float, Int
+from diffusionbert.shapes import Bool, Float, Int
 
 LOGITS_BUDGET_MB = 128
 BESIDE = "diffusion_lm.safetensors"  # what is no part of the masked LM: embeddings, projections, rounding
@@ -168,11 +168,18 @@ class DiffusionLM:
     def chunks(self, lengths: Tensor, longest: int) -> list[slice]:
         return sentences_within(lengths, len(lengths) * longest, self.vocabulary.size, self.logits_budget_mb)
 
-    def predict(self, output: Float[Tensor, "M D"], xt: Float[Tensor, "M D"], t: Int[Tensor, M]) -> Tensor:
+    def predict(
+        self,
+        output: Float[Tensor, "M D"],
+        xt: Float[Tensor, "M D"],
+        t: Int[Tensor, M],
+        inner: Bool[Tensor, M] | None = None,
+    ) -> Tensor:
         """f(x_t, t), the prediction of EMB(w): the network's output, or the expected embedding.
 
         `expected` reads the output as evidence on the word, p(w) in proportion to exp(out . EMB(w) + b(w)), and adds
-        that of x_t itself, N(x_t; sqrt(a_t) EMB(w), v_t I): f = sum_w p(w | out, x_t) EMB(w), Bayes' rule.
+        that of x_t itself, N(x_t; sqrt(a_t) EMB(w), v_t I): f = sum_w p(w | out, x_t) EMB(w), Bayes' rule. Where
+        `inner` says that a text goes on behind, the end token is no such w.
         """
         if self.settings.prediction == "direct":
             return output
@@ -182,7 +189,7 @@ class DiffusionLM:
             # SNR |EMB(w)|^2 / 2 as one more component, so that a single product makes the logits
             evidence = torch.cat([output + rate[:, None] * xt, -snr[:, None] / 2], -1)
             words = torch.cat([embeddings, embeddings.square().sum(-1, keepdim=True)], -1)
-            logits = nn.functional.linear(evidence, words, self.bias())
+            logits = without_end(nn.functional.linear(evidence, words, self.bias()), self.vocabulary.sep_id, inner)
             return logits.softmax(-1) @ embeddings
 
     def float32(self) -> torch.autocast:

@@ -24,7 +24,9 @@ def sampled(
 
     The words at the end are drawn from p(w | x_0), and truncation acts there alone: the diffusion has none.
     Given tokens are their embeddings at every step. Raises ValueError when there are any and the arm was not trained
-    beside embeddings without noise.
+    beside embeddings without noise. Where the canvas says that a text goes on behind, the end token is neither
+    predicted nor drawn: a prediction of it would leave the draw at the end its nearest neighbours. A `direct` one that
+    is not clamped names no word, and only the draw is kept from the end.
     """
     lengths, unknown = canvas.lengths, canvas.masked
     given = (canvas.inside & ~unknown)[..., None]
@@ -44,30 +46,39 @@ def sampled(
         text[unknown] = tokens
         return text
 
+    inner = None if canvas.inner is None else canvas.inner[unknown]
     xt, calls = torch.where(given, clean, noise()), 0
     for s, t in zip(reversed(grid[:-1]), reversed(grid[1:]), strict=True):
         steps = torch.full_like(lengths, t)
         output = arm.denoiser(xt, lengths, steps)[unknown]
         calls += 1
-        predicted, words = _rounded(arm, output, xt[unknown], t)
+        predicted, words = _rounded(arm, output, xt[unknown], t, inner)
         spread = torch.zeros(shape, device=device)
         spread[unknown] = predicted
         mean, variance = arm.process.posterior(xt, spread, s, t)
         xt = torch.where(given, clean, mean + variance**0.5 * noise())
         if s > 0:
             yield State(s, filled(words), calls)
-    inner = None if canvas.inner is None else canvas.inner[unknown]
     yield State(0, filled(_drawn(arm, xt[unknown], truncation, rng, inner)), calls)
 
 
-def _rounded(arm: DiffusionLM, output: Tensor, xt: Tensor, t: int) -> tuple[Tensor, Tensor]:
+def without_end(logits: Tensor, end_id: int, inner: Tensor | None) -> Tensor:
+    """Logits, (M, V), that give the end token no probability in the rows of `inner`, (M,); as they are without one."""
+    if inner is not None:
+        logits[inner, end_id] = -torch.inf
+    return logits
+
+
+def _rounded(arm: DiffusionLM, output: Tensor, xt: Tensor, t: int, inner: Tensor | None) -> tuple[Tensor, Tensor]:
     """f(x_t, t) with the clamp, where it is set, and its likeliest words; (M, D), (M,)."""
     predictions, words = [], []
     for rows in _rows(arm, len(output)):
         steps = torch.full((len(output[rows]),), t, device=output.device)
-        predicted = arm.predict(output[rows], xt[rows], steps)
+        goes_on = None if inner is None else inner[rows]
+        predicted = arm.predict(output[rows], xt[rows], steps, goes_on)
         with arm.float32():
-            likeliest = nn.functional.linear(predicted, arm.denoiser.embedding.weight, arm.bias()).argmax(-1)
+            logits = nn.functional.linear(predicted, arm.denoiser.embedding.weight, arm.bias())
+            likeliest = without_end(logits, arm.vocabulary.sep_id, goes_on).argmax(-1)
         predictions.append(arm.denoiser.embedding(likeliest) if arm.settings.clamp else predicted)
         words.append(likeliest)
     return torch.cat(predictions), torch.cat(words)
@@ -79,9 +90,8 @@ def _drawn(arm: DiffusionLM, x0: Tensor, truncation: Truncation, rng: torch.Gene
     drawn, weights = [], torch.zeros(1, len(candidates), device=x0.device)
     uniforms = torch.rand(len(x0), generator=rng, dtype=torch.float64, device=rng.device).to(x0.device)
     for rows in _rows(arm, len(x0)):
-        logits = arm.denoiser.rounding_logits(x0[rows])
-        if inner is not None:
-            logits[inner[rows], arm.vocabulary.sep_id] = -torch.inf
+        goes_on = None if inner is None else inner[rows]
+        logits = without_end(arm.denoiser.rounding_logits(x0[rows]), arm.vocabulary.sep_id, goes_on)
         drawn.append(draw_tokens(logits, weights, candidates, truncation, uniforms[rows])[0])
     return torch.cat(drawn)
 

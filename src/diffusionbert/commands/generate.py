@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import Any
 
 from diffusionbert.commands import opened as arms
 from diffusionbert.commands import pairs, sampling, texts
 from diffusionbert.commands.pairs import Frame
+from diffusionbert.commands.ranges import MOST, check_range
+from diffusionbert.commands.reading import as_line
+from diffusionbert.commands.texts import Row
 from diffusionbert.metrics.candidates import choice
 from diffusionbert.metrics.sentence_bleu import Counted
 from diffusionbert.words import split_words
@@ -22,12 +24,17 @@ def add(commands: Any) -> argparse.ArgumentParser:
         "generate",
         help="write texts with a trained arm",
         description="Writes texts of so many tokens, one a line. With an arm trained on pairs: targets of one source, "
-        "as long as the arm makes them.",
+        "or of every source of a file, N lines each in the sources' order, as long as the arm makes them.",
     )
     pairs.add_argument(parser)
+    pairs.add_file_argument(parser)
     arms.add_arguments(parser)
-    sampling.add_arguments(parser, "texts")
-    parser.add_argument("--length", type=int, help=f"tokens of every text (default {LENGTH})")
+    sampling.add_arguments(parser, "texts, of every source")
+    parser.add_argument(
+        "--length",
+        type=int,
+        help=f"tokens of every text (default {LENGTH}); refused by an arm that has learnt where a target ends",
+    )
     parser.add_argument(
         "--mbr", action="store_true", help="of the N texts only the one that the others agree with most, by BLEU"
     )
@@ -36,38 +43,47 @@ def add(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     settings = sampling.settings_of(args)
-    if args.length is not None and args.length < 1:
-        raise ValueError(f"--length: found {args.length}; expected at least 1")
+    check_range("--length", args.length, 1, MOST)
     if args.mbr and settings.count < 2:
         raise ValueError(f"--mbr: found -n {settings.count}; expected at least 2 texts to choose among")
     opened = arms.opened(args)
-    frame = pairs.frame_of(opened, args.source)
-    row = [*frame.before, *[None] * _length(args.length, frame)]
-    texts.check_length(opened, len(row))
-    canvas = texts.canvas_of(opened, row, frame)
-    num_steps = sampling.num_steps_of(opened.arm, canvas, settings)
-    written = []
-    for tokens in sampling.sampled(opened, settings, canvas, frame, num_steps):
+    frames = pairs.frames_of(opened, args.source, args.sources)
+    length = _length(args.length, frames[0])
+    for number, frame in enumerate(frames, start=1):
+        name = f"source {number}" if args.sources else "--length" if frame.source is None else "--source"
+        texts.named(name, texts.check_length, opened, len(frame.before) + length)
+    num_steps = sampling.num_steps_of(opened.arm, length, settings)
+    rows = [Row([*frame.before, *[None] * length], frame) for frame in frames]
+    written: list[str] = []
+    chosen: list[int] = []
+    for tokens in sampling.sampled(opened, settings, rows, num_steps):
         written.append(opened.text(tokens))
-        if not args.json and not args.mbr:
-            print(written[-1], flush=True)
-    empty = sum(not text.strip() for text in written)
-    if empty and frame.filled_to is not None:
-        of = f"{empty} of {len(written)} texts {'is' if empty == 1 else 'are'} empty"
-        print(f"{of}: the arm ended {'it' if empty == 1 else 'them'} at once", file=sys.stderr)
-    chosen = choice([Counted.of(split_words(text)) for text in written]) if args.mbr else None
+        if args.mbr and len(written) % settings.count == 0:
+            chosen.append(_choice(written[-settings.count :]))
+        if not args.json:
+            _print(written, chosen, settings.count, of_all=not args.mbr)
+    pairs.tell_of_empty(written, "texts", frames[0])
     if args.json:
-        best = {} if chosen is None else {"chosen": chosen}
-        told = {
-            **pairs.described(args.source),
-            **best,
-            "length": int(canvas.masked.sum()),
-            "steps": num_steps,
-            "texts": written,
-        }
-        print(json.dumps({**opened.described, **settings.described, **told}, indent=2, ensure_ascii=False))
-    elif chosen is not None:
-        print(written[chosen])
+        answers = [
+            {**frame.described, **best, "texts": written[number * settings.count :][: settings.count]}
+            for number, frame in enumerate(frames)
+            for best in [{"chosen": chosen[number]} if args.mbr else {}]
+        ]
+        told = {**opened.described, **settings.described, "length": length, "steps": num_steps}
+        print(json.dumps(told | ({"sources": answers} if args.sources else answers[0]), indent=2, ensure_ascii=False))
+
+
+def _choice(candidates: list[str]) -> int:
+    """Which of them the others agree with most."""
+    return choice([Counted.of(split_words(text)) for text in candidates])
+
+
+def _print(written: list[str], chosen: list[int], count: int, *, of_all: bool) -> None:
+    """The newest text; or, when it is the last of its source, the chosen one."""
+    if of_all:
+        print(as_line(written[-1]), flush=True)
+    elif len(written) % count == 0:
+        print(as_line(written[chosen[-1] - count]), flush=True)
 
 
 def _length(asked: int | None, frame: Frame) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,10 @@ import torch
 
 from diffusionbert.arms.base import Arm
 from diffusionbert.commands.opened import Opened
-from diffusionbert.commands.pairs import Frame
+from diffusionbert.commands.ranges import MOST, MOST_SEED, check_range
+from diffusionbert.commands.texts import Row, canvas_of
 from diffusionbert.commands.watch import Watch
 from diffusionbert.diffusion.draws import Purpose, generator
-from diffusionbert.diffusion.sampling import Canvas
 from diffusionbert.diffusion.truncation import Truncation
 
 USUAL_STEPS = 64
@@ -56,38 +56,39 @@ def add_arguments(parser: argparse.ArgumentParser, what: str) -> None:
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """Raises ValueError for a number out of range."""
-    for name, value in (("-n", args.count), ("--steps", args.steps)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name}: found {value}; expected at least 1")
-    if args.seed < 0:
-        raise ValueError(f"--seed: found {args.seed}; expected at least 0")
+    for name, value in (("-n", args.count), ("--steps", args.steps), ("--top-k", args.top_k)):
+        check_range(name, value, 1, MOST)
+    check_range("--seed", args.seed, 0, MOST_SEED)
     truncation = Truncation(args.temperature, args.top_k, args.top_p)
     return Settings(args.steps, truncation, args.seed, args.count, args.watch)
 
 
-def num_steps_of(arm: Arm, canvas: Canvas, settings: Settings) -> int:
+def num_steps_of(arm: Arm, num_unknown: int, settings: Settings) -> int:
     """The steps that are asked for; else the usual ones of the system for so many unknown tokens."""
     if settings.num_steps is not None:
         return settings.num_steps
-    own = arm.own_steps(int(canvas.masked.sum()))
+    own = arm.own_steps(num_unknown)
     return own[0] if own else max(k for k in range(1, USUAL_STEPS + 1) if arm.num_steps % k == 0)
 
 
 def sampled(
-    opened: Opened, settings: Settings, canvas: Canvas, frame: Frame, num_steps: int, key: int = 0
+    opened: Opened, settings: Settings, given: Sequence[Row], num_steps: int, key: int = 0
 ) -> Iterator[list[int]]:
-    """The tokens, inside the frame, of as many texts as are asked for, from a canvas of one row.
+    """The tokens, inside the frame, of as many texts of every row as are asked for: all of one before the next's.
 
     The draws follow from the seed, the key, and the number of the first text of a batch.
     """
-    for start in range(0, settings.count, BATCH):
-        rows = canvas.repeated(min(BATCH, settings.count - start))
+    total = len(given) * settings.count
+    for start in range(0, total, BATCH):
+        rows = [given[number // settings.count] for number in range(start, min(start + BATCH, total))]
+        canvas = canvas_of(opened, rows)
         draws = generator(settings.seed, Purpose.SAMPLE, step=key, index=start)
         rng = torch.Generator().manual_seed(int(draws.integers(2**62)))  # its own, not torch's global one
-        watch = Watch(opened, rows, frame) if settings.watch else None
-        last = rows.xt
-        for state in opened.arm.sample(rows, num_steps, settings.truncation, rng):
+        watch = Watch(opened, canvas, rows[0].frame) if settings.watch else None
+        last = canvas.xt
+        for state in opened.arm.sample(canvas, num_steps, settings.truncation, rng):
             last = state.xt
             if watch is not None:
                 watch.show(state)
-        yield from map(frame.inside, last.tolist())
+        for row, filled in zip(rows, last.tolist(), strict=True):
+            yield row.inside(filled)

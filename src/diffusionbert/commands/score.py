@@ -14,8 +14,9 @@ from diffusionbert.commands import opened as arms
 from diffusionbert.commands import pairs, texts
 from diffusionbert.commands.opened import Opened
 from diffusionbert.commands.pairs import Frame
+from diffusionbert.commands.ranges import MOST, MOST_SEED, check_range
 from diffusionbert.corpus.batches import Given, in_order_of_length
-from diffusionbert.evaluation import Scores, evaluate
+from diffusionbert.evaluation import Scores, evaluate, num_draws
 from diffusionbert.metrics.perplexity import perplexity
 from diffusionbert.words import count_words
 
@@ -30,7 +31,8 @@ def add(commands: Any) -> argparse.ArgumentParser:
         "score",
         help="nats and perplexities of given texts under a trained arm",
         description="Tells the nats of every text, -ln p or a bound on it, and the perplexities per word and per token "
-        "that they make. s.e. is the standard error of the estimate, from its draws; an exact figure has none.",
+        "that they make. s.e. is the standard error of the estimate, from its draws: an exact figure has none, and one "
+        "draw tells none.",
     )
     texts.add_arguments(parser, "a text")
     pairs.add_argument(parser)
@@ -38,7 +40,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--protocol", help="the figure; by default the system's own, which bounds or is -ln p: valid, bound or exact"
     )
-    parser.add_argument("--strata", type=int, default=32, help="draws of the step a text, one in each stratum")
+    parser.add_argument("--strata", type=int, default=32, help="draws of the step a text, at most one a step")
     parser.add_argument("--steps", type=int, help="score the K-step model instead of the T-step one")
     parser.add_argument("--released-lambda", type=float, default=0.3, help="the spindle of the protocol 'released'")
     parser.add_argument("--seed", type=int, default=0)
@@ -47,8 +49,8 @@ def add(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     for name, value in (("--strata", args.strata), ("--steps", args.steps)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name}: found {value}; expected at least 1")
+        check_range(name, value, 1, MOST)
+    check_range("--seed", args.seed, 0, MOST_SEED)
     given = [text.strip() for text in texts.texts_of(args)]
     opened = arms.opened(args)
     frame = pairs.frame_of(opened, args.source)
@@ -57,11 +59,13 @@ def run(args: argparse.Namespace) -> None:
     before = np.full(len(rows), len(frame.before)) if frame.before else None
     scorer = opened.arm.scorer([], args.released_lambda)
     protocol = _protocol(scorer, args.protocol)
+    steps = _steps(scorer, args.steps)
+    draws = None if scorer.figures[protocol].exact else num_draws(scorer, args.strata, steps)
     scores = evaluate(
         scorer,
         list(in_order_of_length(Given("texts", rows, before), len(rows), BATCH, opened.arm.vocabulary.pad_id)),
         num_strata=args.strata,
-        num_eval_steps=_steps(scorer, args.steps),
+        num_eval_steps=steps,
         seed=args.seed,
         device=opened.device,
         label="score",
@@ -69,14 +73,10 @@ def run(args: argparse.Namespace) -> None:
     )[protocol]
     figure = scorer.figures[protocol]
     words, sizes = np.array(count_words(given)), np.array([frame.num_scored(each) for each in tokens])
-    told = _told(given, scores, words, sizes, exact=figure.exact)
-    about = _about(args, protocol, figure, scorer)
+    told = _told(given, scores, words, sizes, estimated=draws is not None and draws > 1)
+    about = _about(args, protocol, figure, draws)
     if args.json:
-        print(
-            json.dumps(
-                {**opened.described, **pairs.described(args.source), **about, **told}, indent=2, ensure_ascii=False
-            )
-        )
+        print(json.dumps({**opened.described, **frame.described, **about, **told}, indent=2, ensure_ascii=False))
     else:
         print("\n".join(_lines(about, told, "text" if args.source is None else "text | source")))
 
@@ -87,9 +87,8 @@ def _tokens(opened: Opened, given: list[str], frame: Frame) -> list[list[int]]:
     for number, text in enumerate(given, start=1):
         tokens = texts.numbered(number, texts.tokens_of, opened, text)
         texts.numbered(number, lambda t=tokens: texts.check_length(opened, len(frame.around(t))))
-        if unread := texts.num_unread(opened, tokens):
-            mark = opened.tokenizer.unk_token
-            print(f"text {number}: {unread} of {len(tokens)} tokens are {mark} to the tokenizer", file=sys.stderr)
+        if told := opened.unread(tokens):
+            print(f"text {number}: {told}", file=sys.stderr)
         rows.append(tokens)
     return rows
 
@@ -108,25 +107,28 @@ def _steps(scorer: Scorer, asked: int | None) -> int | None:
     return asked
 
 
-def _about(args: argparse.Namespace, protocol: str, figure: Figure, scorer: Scorer) -> dict[str, Any]:
+def _about(args: argparse.Namespace, protocol: str, figure: Figure, draws: int | None) -> dict[str, Any]:
     kind = "exact" if figure.exact else "upper bound" if figure.is_bound else "no bound"
     told = {"protocol": protocol, "kind": kind, "schedule": figure.schedule, "unit": "nats"}
-    drawn = {"strata": None, "seed": None} if figure.exact else {"strata": args.strata, "seed": args.seed}
+    drawn = {"strata": draws, "seed": None if draws is None else args.seed}
     return {**told, **drawn, "eval_steps": args.steps}
 
 
-def _told(given: list[str], scores: Scores, words: np.ndarray, sizes: np.ndarray, *, exact: bool) -> dict[str, Any]:
-    """Every text's figures, and those of all together: what the evaluate stage calls nats per sentence and so on."""
+def _told(given: list[str], scores: Scores, words: np.ndarray, sizes: np.ndarray, *, estimated: bool) -> dict[str, Any]:
+    """Every text's figures, and those of all together: what the evaluate stage calls nats per sentence and so on.
+
+    `estimated`: whether there are draws enough to tell a standard error.
+    """
     rows = []
     for place, text in enumerate(given):
         here = slice(place, place + 1)
         figures = _figures(scores.nats[here], words[here], sizes[here])
-        error = None if exact else float(scores.standard_errors[place])
+        error = float(scores.standard_errors[place]) if estimated else None
         rows.append({"text": text, "nats": float(scores.nats[place]), "standard_error": error, **figures})
     overall = {
         "texts": len(given),
         "nats_per_text": float(scores.nats.mean()),
-        "standard_error": None if exact else scores.monte_carlo_standard_error,
+        "standard_error": scores.monte_carlo_standard_error if estimated else None,
         **_figures(scores.nats, words, sizes),
     }
     return {"texts": rows, "all": overall}
@@ -154,14 +156,16 @@ def _lines(about: dict[str, Any], told: dict[str, Any], scored: str) -> list[str
         "upper bound": f"an upper bound on -ln p({scored})",
         "no bound": f"no bound on -ln p({scored})",
     }
-    drawn = "" if about["strata"] is None else f"; {about['strata']} draws a text, seed {about['seed']}"
+    exact = about["strata"] is None
+    draws = f"{about['strata']} draw{'s' * (about['strata'] != 1)} a text"
+    drawn = "" if exact else f"; {draws}, seed {about['seed']}"
     steps = "" if about["eval_steps"] is None else f", of its {about['eval_steps']}-step model"
     lines = [f"# {about['protocol']}: {kinds[about['kind']]}, in nats ({about['schedule']}{steps}{drawn})"]
     rows = [(row["nats"], row, row["text"]) for row in told["texts"]]
     if len(rows) > 1:
         overall = told["all"]
         rows.append((overall["nats_per_text"], overall, f"(mean of {overall['texts']} texts)"))
-    cells = [COLUMNS, *(_cells(nats, row, text) for nats, row, text in rows)]
+    cells = [COLUMNS, *(_cells(nats, row, text, no_error="" if exact else "none") for nats, row, text in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(COLUMNS) - 1)]
     for row in cells:
         numbers = "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=False))
@@ -169,8 +173,8 @@ def _lines(about: dict[str, Any], told: dict[str, Any], scored: str) -> list[str
     return lines
 
 
-def _cells(nats: float, row: dict[str, Any], text: str) -> tuple[str, ...]:
-    error = "" if row["standard_error"] is None else f"{row['standard_error']:.2f}"
+def _cells(nats: float, row: dict[str, Any], text: str, no_error: str) -> tuple[str, ...]:
+    error = no_error if row["standard_error"] is None else f"{row['standard_error']:.2f}"
     both = (row["perplexity_per_word"], row["perplexity_per_token"])
     told = ("none" if value is None else f"{value:,.1f}" if value < 1e6 else f"{value:.3g}" for value in both)
     return (f"{nats:.2f}", error, f"{row['nats_per_token']:.3f}", *told, text)

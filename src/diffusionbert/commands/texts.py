@@ -14,6 +14,7 @@ import torch
 
 from diffusionbert.commands.opened import Opened
 from diffusionbert.commands.pairs import Frame
+from diffusionbert.commands.reading import lines_of
 from diffusionbert.diffusion.sampling import Canvas
 
 Found = TypeVar("Found")
@@ -21,25 +22,37 @@ MASK = "[MASK]"  # understood whatever the tokenizer's own mask token is
 
 
 @dataclass(frozen=True)
-class Masked:
-    """A text, its row of token ids, None where it has a [MASK], and where of the row no end token can be its own."""
+class Row:
+    """Token ids, None where one is unknown, in their frame; and where of them no end token can be the text's own."""
 
-    text: str
-    row: list[int | None]
-    inner: list[bool]
+    tokens: list[int | None]
+    frame: Frame
+    inner: list[bool] | None = None
 
     @property
     def unknown(self) -> int:
-        return self.row.count(None)
+        return self.tokens.count(None)
+
+    def inside(self, filled: list[int]) -> list[int]:
+        """The text of what was made of the row, which may stand beside longer ones."""
+        return self.frame.inside(filled[: len(self.tokens)])
 
 
-def canvas_of(opened: Opened, row: Sequence[int | None], frame: Frame) -> Canvas:
-    """A canvas of one row, on which None is unknown, and what stands in the frame before the text is none of it."""
-    canvas = opened.arm.vocabulary.blank(torch.tensor([len(row)], device=opened.device))
-    for place, token in enumerate(row):
-        if token is not None:
-            canvas.xt[0, place], canvas.masked[0, place] = token, False
-    return replace(canvas, given=torch.tensor([len(frame.before)], device=opened.device)) if frame.before else canvas
+def canvas_of(opened: Opened, rows: Sequence[Row]) -> Canvas:
+    """A canvas of the rows, on which None is unknown, and what stands in a frame before a text is none of it."""
+    device, lengths = opened.device, [len(row.tokens) for row in rows]
+    canvas = opened.arm.vocabulary.blank(torch.tensor(lengths, device=device))
+    for number, row in enumerate(rows):
+        for place, token in enumerate(row.tokens):
+            if token is not None:
+                canvas.xt[number, place], canvas.masked[number, place] = token, False
+    before = [len(row.frame.before) for row in rows]
+    given = torch.tensor(before, device=device) if any(before) else None
+    inner = torch.zeros_like(canvas.masked)
+    for number, row in enumerate(rows):
+        if row.inner is not None:
+            inner[number, : lengths[number]] = torch.tensor(row.inner, device=device)
+    return replace(canvas, given=given, inner=inner if bool(inner.any()) else None)
 
 
 def add_arguments(parser: argparse.ArgumentParser, what: str) -> None:
@@ -65,24 +78,23 @@ def texts_of(args: argparse.Namespace) -> list[str]:
 
 def _lines(file: Path | None) -> tuple[list[str], str]:
     """The lines, and how errors call one."""
-    name = "stdin" if file is None else str(file)
     if file is None and sys.stdin.isatty():
         raise ValueError("no text; expected one as an argument, in --file, or a line each on stdin")
-    try:
-        text = sys.stdin.buffer.read().decode("utf-8") if file is None else file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ValueError(f"{name}: no such file; expected one with a text a line") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{name}: not UTF-8 at byte {error.start}; expected UTF-8 text") from None
-    return text.splitlines(), f"{name}: line"
+    name = "stdin" if file is None else str(file)
+    return lines_of(name, file), f"{name}: line"
 
 
 def numbered(number: int, call: Callable[..., Found], *arguments: Any) -> Found:
     """What a call for one of the texts returns; a ValueError of it names the text."""
+    return named(f"text {number}", call, *arguments)
+
+
+def named(name: str, call: Callable[..., Found], *arguments: Any) -> Found:
+    """What a call returns; a ValueError of it begins with the name."""
     try:
         return call(*arguments)
     except ValueError as error:
-        raise ValueError(f"text {number}: {error}") from None
+        raise ValueError(f"{name}: {error}") from None
 
 
 def tokens_of(opened: Opened, text: str) -> list[int]:
@@ -93,14 +105,8 @@ def tokens_of(opened: Opened, text: str) -> list[int]:
     return ids
 
 
-def num_unread(opened: Opened, tokens: list[int]) -> int:
-    """How many of the tokens stand for what the tokenizer cannot read."""
-    unknown = opened.tokenizer.unk_token_id
-    return 0 if unknown is None else tokens.count(unknown)
-
-
-def masked_text(opened: Opened, text: str, frame: Frame) -> Masked:
-    """A text with a [MASK], or the tokenizer's own mask token, for every token to be filled.
+def masked_text(opened: Opened, text: str, frame: Frame) -> Row:
+    """The row of a text with a [MASK], or the tokenizer's own mask token, for every token to be filled.
 
     Raises ValueError when it has none, is longer than the arm holds, or has words that the tokenizer cannot read.
     """
@@ -113,7 +119,7 @@ def masked_text(opened: Opened, text: str, frame: Frame) -> Masked:
             tokens.append(None)
         encoded = opened.plain.encode(piece, add_special_tokens=False)
         for token, (start, end) in zip(encoded.ids, encoded.offsets, strict=True):
-            if num_unread(opened, [token]):
+            if opened.num_unread([token]):
                 raise ValueError(
                     f"'{piece[start:end]}' is no text that the tokenizer can read; expected other words, as a given "
                     "one must stay as it is"
@@ -124,7 +130,7 @@ def masked_text(opened: Opened, text: str, frame: Frame) -> Masked:
     check_length(opened, len(row))
     last = max((place for place, token in enumerate(tokens) if token is not None), default=-1)
     goes_on = len(frame.before) + last if frame.filled_to is not None else 0
-    return Masked(text, row, [place < goes_on for place in range(len(row))])
+    return Row(row, frame, [place < goes_on for place in range(len(row))])
 
 
 def _mask_pattern(opened: Opened) -> re.Pattern[str]:

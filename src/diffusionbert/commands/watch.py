@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TextIO
 
+import torch
 from torch import Tensor
 
 from diffusionbert.commands.opened import Opened
@@ -17,7 +18,10 @@ SECONDS_A_STEP = 0.05  # on a terminal, so that an eye can follow
 
 
 class Watch:
-    """Shows the states of one canvas; what is still unknown stands as a block, or [MASK] where none can be written."""
+    """Shows the states of one canvas; what is still unknown stands as a block, or [MASK] where none can be written.
+
+    The rows may have other sources than the frame's; where a text ends is the same of all.
+    """
 
     def __init__(self, opened: Opened, canvas: Canvas, frame: Frame, out: TextIO | None = None) -> None:
         self._opened, self._canvas, self._frame = opened, canvas, frame
@@ -44,9 +48,9 @@ class Watch:
     def _texts(self, xt: Tensor) -> list[str]:
         canvas, special = self._canvas, self._opened.arm.vocabulary
         unknown = canvas.masked & ((xt == special.mask_id) | (xt == special.pad_id))
-        rows = zip(xt.tolist(), unknown.tolist(), canvas.lengths.tolist(), strict=True)
-        begin = len(self._frame.before)
-        return [self._text(tokens[begin:length], hidden[begin:length]) for tokens, hidden, length in rows]
+        begins = torch.zeros_like(canvas.lengths) if canvas.given is None else canvas.given
+        rows = zip(xt.tolist(), unknown.tolist(), begins.tolist(), canvas.lengths.tolist(), strict=True)
+        return [self._text(tokens[begin:end], hidden[begin:end]) for tokens, hidden, begin, end in rows]
 
     def _text(self, tokens: list[int], hidden: list[bool]) -> str:
         """The text up to its first end token, and a block for each unknown token, a space around it."""

@@ -7,6 +7,7 @@ inflates [MASK]). Draws are float64: float32 Gumbel draws silently sharpen the d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,15 +24,15 @@ GROUP = 64  # scores whose maximum is looked at first when the largest few are s
 
 @dataclass(frozen=True)
 class Truncation:
-    """Temperature > 0; top_k keeps the k likeliest tokens, top_p the fewest that hold this mass; None keeps all."""
+    """A finite temperature > 0; top_k keeps the k likeliest tokens, top_p the fewest with this mass; None keeps all."""
 
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise ValueError(f"temperature is {self.temperature}; expected a number > 0")
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"temperature is {self.temperature}; expected a finite number > 0")
         if self.top_k is not None and self.top_k < 1:
             raise ValueError(f"top_k is {self.top_k}; expected at least 1")
         if self.top_p is not None and not 0 < self.top_p <= 1:

@@ -74,7 +74,7 @@ def test_the_writing_is_shown(program: Program, folders: dict[str, Path]) -> Non
 
 def test_a_length_that_the_arm_cannot_hold_is_named(program: Program, folders: dict[str, Path]) -> None:
     for length, error in (
-        (63, "63 tokens; expected at most 62, which is what this arm holds"),
+        (63, "--length: 63 tokens; expected at most 62, which is what this arm holds"),
         (0, "--length: found 0; expected at least 1"),
     ):
         found = program("generate", "--length", length, "--arm", folders["linear"])

@@ -146,7 +146,7 @@ def test_bad_settings_are_named(program: Program, folders: dict[str, Path]) -> N
     assert refused(program, *arm, "--steps", 0) == "--steps: found 0; expected at least 1"
     assert refused(program, *arm, "-n", 0) == "-n: found 0; expected at least 1"
     assert refused(program, *arm, "--seed", -1) == "--seed: found -1; expected at least 0"
-    assert refused(program, *arm, "--temperature", 0) == "temperature is 0.0; expected a number > 0"
+    assert refused(program, *arm, "--temperature", 0) == "temperature is 0.0; expected a finite number > 0"
     assert refused(program, *arm, "--top-p", 2) == "top_p is 2.0; expected a number in (0, 1]"
     assert refused(program, *arm, "--threads", 0) == "--threads: found 0; expected at least 1"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -12,8 +13,10 @@ import pytest
 import torch
 from workflow.profiles import merged
 
-from diffusionbert.arms.build import saved_arm
+from diffusionbert import config
+from diffusionbert.arms.build import fills, saved_arm
 from diffusionbert.arms.saved import read_vocabulary, save_arm
+from diffusionbert.config.reading import read_yaml
 from diffusionbert.corpus.shards import Shards
 from diffusionbert.files import write_sums
 from unit.program import Program
@@ -73,6 +76,64 @@ def test_an_arm_is_found_by_its_name(
     )
     shutil.copytree(folders["linear"], place)
     assert program("generate", *arguments, "linear")[:2] == program("generate", *arguments, folders["linear"])[:2]
+
+
+@pytest.fixture
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the params.yaml of the default profile, in which nothing is trained."""
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text((ROOT / "profiles/default.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    return Path("results/default/train")
+
+
+def test_without_a_name_it_is_the_first_that_is_trained(
+    program: Program, folders: dict[str, Path], at_home: Path
+) -> None:
+    given = {"generate": ["--length", 4], "score": ["she saw it", "--strata", 2], "infill": ["she [MASK] it ."]}
+    for name, folder in (("gpt", "left"), ("bert_mouth", "mouth"), ("diffusion_lm", "embedded")):  # from the last on
+        shutil.copytree(folders[folder], at_home / name / "model")
+        for command in ("generate", "score"):
+            code, out, err = program(command, *given[command])
+            assert (code, err) == (0, f"arm: {name}, the first of params.yaml that is trained\n")
+            assert out == program(command, *given[command], "--arm", name)[1]
+        code, out, err = program("infill", *given["infill"])
+        if name == "gpt":
+            assert (code, out, err) == (
+                1,
+                "",
+                "error: --arm: found none, and no arm that fills anywhere of params.yaml (profile default) is trained "
+                "here: run `make run` first, or name a model folder\n",
+            )
+        else:
+            assert err == "arm: bert_mouth, the first of params.yaml that is trained and fills anywhere\n"
+            assert (code, out) == program("infill", *given["infill"], "--arm", "bert_mouth")[:2]
+    shutil.copytree(folders["linear"], at_home / "diffusionbert_linear_tad/model")
+    assert program("infill", *given["infill"])[2].startswith("arm: diffusionbert_linear_tad, ")
+
+
+def test_the_choice_of_an_arm_is_told_in_json_too(program: Program, folders: dict[str, Path], at_home: Path) -> None:
+    shutil.copytree(folders["linear"], at_home / "d3pm_linear_tad/model")
+    assert json.loads(program("generate", "--json")[1])["arm"] == str(at_home / "d3pm_linear_tad/model")
+
+
+def test_where_none_is_trained_one_line_says_what_to_do(program: Program, at_home: Path) -> None:
+    told = (
+        "error: --arm: found none, and no arm of params.yaml (profile default) is trained here: run `make run` first, "
+        "or name a model folder"
+    )
+    assert refused(program) == told
+    Path("params.yaml").unlink()
+    assert refused(program) == (
+        "error: --arm: found none, and there is no params.yaml to choose one from; expected a model folder, or --params"
+    )
+
+
+def test_a_diffusion_lm_fills_where_it_was_trained_beside_clean_embeddings() -> None:
+    rows = config.parse(read_yaml(ROOT / "profiles/default.yaml")).arms
+    paired = rows["diffusion_lm"].settings | {"partial_noising": True}
+    able = {name: fills(name, row) for name, row in rows.items()}
+    assert [name for name, can in able.items() if not can] == ["diffusion_lm", "gpt"]
+    assert fills("diffuseq", rows["diffusion_lm"].model_copy(update={"settings": paired}))
 
 
 def test_a_folder_that_is_no_arms_is_named(program: Program, folders: dict[str, Path], tmp_path: Path) -> None:

@@ -102,6 +102,31 @@ def test_the_table_names_unit_protocol_and_draws(program: Program, folders: dict
     assert out == program("score", *texts, "--arm", folders["spindle"], "--steps", 8, "--strata", 4)[1]
 
 
+def test_of_one_draw_there_is_no_standard_error(program: Program, folders: dict[str, Path]) -> None:
+    texts = ["the old man saw the house .", "she saw it"]
+    for name, few in (("linear", ["--strata", 1]), ("linear", ["--steps", 1]), ("embedded", ["--strata", 1])):
+        code, out, err = program("score", *texts, "--arm", folders[name], *few)
+        assert (code, err) == (0, "")
+        about, _, *rows = out.splitlines()
+        assert about.endswith("; 1 draw a text, seed 0)")
+        assert [row.split()[1] for row in rows] == ["none"] * 3
+        told = json.loads(program("score", *texts, "--arm", folders[name], *few, "--json")[1])
+        assert [row["standard_error"] for row in (*told["texts"], told["all"])] == [None] * 3
+        assert (told["strata"], told["seed"]) == (1, 0)
+
+
+def test_the_draws_that_are_told_are_those_that_are_taken(program: Program, folders: dict[str, Path]) -> None:
+    for name, asked, taken in (("linear", ["--steps", 8], 8), ("linear", ["--strata", 99], 32), ("mouth", [], 32)):
+        code, out, _ = program("score", "she saw it", "--arm", folders[name], *asked)
+        assert code == 0
+        assert f"; {taken} draws a text, seed 0)" in out.splitlines()[0]
+        told = json.loads(program("score", "she saw it", "--arm", folders[name], *asked, "--json")[1])
+        assert told["strata"] == taken
+        assert told["texts"][0]["standard_error"] > 0
+    told = json.loads(program("score", "she saw it", "--arm", folders["left"], "--json")[1])
+    assert (told["strata"], told["seed"], told["all"]["standard_error"]) == (None, None, None)
+
+
 def test_what_the_tokenizer_cannot_read_is_told(program: Program, folders: dict[str, Path]) -> None:
     code, _, err = program("score", "she saw ☃", "--arm", folders["linear"])
     assert code == 0

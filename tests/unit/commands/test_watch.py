@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,7 @@ def test_the_source_and_what_is_behind_the_end_are_not_drawn(linear: Opened) -> 
     word, end = int(special.candidates.nonzero()[0, 0]), special.sep_id
     canvas = linear.arm.vocabulary.blank(torch.tensor([6]))
     canvas.xt[0, :2], canvas.masked[0, :2] = torch.tensor([word, end]), False
+    canvas = replace(canvas, given=torch.tensor([2]))
     shown = watch.Watch(linear, canvas, Frame([word, end], end, 4), out)
     text = linear.text([word]).strip()
     shown.show(State(8, torch.tensor([[word, end, word, special.mask_id, end, special.mask_id]]), 1))

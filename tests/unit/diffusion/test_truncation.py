@@ -112,6 +112,8 @@ def test_no_rows() -> None:
     ("settings", "message"),
     [
         ({"temperature": 0.0}, "temperature is 0"),
+        ({"temperature": float("inf")}, "temperature is inf; expected a finite number"),
+        ({"temperature": float("nan")}, "temperature is nan"),
         ({"top_k": 0}, "top_k is 0"),
         ({"top_p": 0.0}, "top_p is 0"),
         ({"top_p": 1.5}, r"top_p is 1\.5"),

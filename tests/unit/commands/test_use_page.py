@@ -22,6 +22,14 @@ def test_every_command_of_the_document_is_one() -> None:
         parser().parse_args(shlex.split(command.removeprefix(PROGRAM)))
 
 
+def test_no_example_depends_on_the_profile_that_ran_last() -> None:
+    """An arm's name, or none, would be looked up in params.yaml, which is that profile's."""
+    for command in commands(DOCUMENT):
+        arm = parser().parse_args(shlex.split(command.removeprefix(PROGRAM))).arm
+        assert arm is not None
+        assert arm.startswith("results/"), command
+
+
 def test_every_command_has_an_answer() -> None:
     for block in BLOCK.finditer(DOCUMENT):
         lines = block[1].splitlines()

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.engines
+@pytest.mark.timeout(900)  # two minutes alone; the machine may be busy
 def test_the_metrics_of_the_ci_profile_are_the_golden_ones(tmp_path: Path) -> None:
     """`make golden` renews them and shows the difference."""
     moved = golden.compared(read_json(ROOT / golden.GOLDEN), golden.measured(ROOT, tmp_path / "ci"))

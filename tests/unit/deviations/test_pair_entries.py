@@ -466,7 +466,7 @@ def test_what_the_clamp_does_is_told_of_the_same_arm_as_it_was(pair_run: PairGro
     own, end = arm.settings, arm.vocabulary.sep_id
     weight = arm.denoiser.embedding.weight
 
-    def middle(output: Tensor, xt: Tensor, t: Tensor) -> Tensor:
+    def middle(output: Tensor, xt: Tensor, t: Tensor, inner: Tensor | None = None) -> Tensor:
         return 0.02 * weight[end].expand_as(xt)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -25,6 +25,14 @@ SHAPE = {
 LINEAR: dict[str, Any] = {"init": "random", "schedule": "linear", "objective": "valid", "num_steps": 32}
 SPINDLE: dict[str, Any] = LINEAR | {"schedule": "spindle", "spindle_lambda": 0.3, "spindle_mean": "corpus"}
 SENTENCE: dict[str, Any] = SPINDLE | {"spindle_mean": "sentence", "objective": "oracle"}
+DIFFUSEQ: dict[str, Any] = {
+    "init": "random",
+    "schedule": "sqrt",
+    "num_steps": 32,
+    "embedding_size": 16,
+    "sampling_steps": 8,
+    "partial_noising": True,
+}
 
 
 def information_of(shards: Shards) -> InformationTable:

@@ -63,7 +63,7 @@ def _texts(ground: PairGround, arm: DiffusionLM, count: int) -> list[str]:
     truncation = Truncation(sample.temperature, sample.top_k, sample.top_p)
     found: dict[int, list[int]] = {}
     for start in track(list(begun), label="clamp"):
-        rng = torch.Generator().manual_seed(ground.seed + int(start.index[0]))
+        rng = torch.Generator().manual_seed(ground.seed + int(start.index[0]))  # the same with the clamp and without
         with run.machine.autocast():
             *_, last = arm.sample(start.canvas, start.num_steps(arm, sample.num_steps), truncation, rng)
         found |= dict(zip(start.index.tolist(), written(start.canvas, last.xt, end_id), strict=True))

@@ -16,16 +16,8 @@ from diffusionbert.corpus.shards import Shards
 from diffusionbert.denoisers import backbone
 from diffusionbert.diffusion.sampling import Canvas
 from diffusionbert.diffusion.truncation import Truncation
-from unit.small_arms import SHAPE, information_of
+from unit.small_arms import DIFFUSEQ, SHAPE, information_of
 
-DIFFUSEQ: dict[str, Any] = {
-    "init": "random",
-    "schedule": "sqrt",
-    "num_steps": 32,
-    "embedding_size": 16,
-    "sampling_steps": 8,
-    "partial_noising": True,
-}
 EXPECTED = DIFFUSEQ | {"prediction": "expected", "objective": "bound"}
 EVERY = pytest.mark.parametrize(
     "settings",

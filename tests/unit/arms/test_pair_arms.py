@@ -22,17 +22,9 @@ from diffusionbert.diffusion.sampling import Canvas
 from diffusionbert.diffusion.truncation import Truncation
 from diffusionbert.evaluation import evaluate, trajectory_weights
 from toy_arms import disturb
-from unit.small_arms import LINEAR, SHAPE, SPINDLE, information_of
+from unit.small_arms import DIFFUSEQ, LINEAR, SHAPE, SPINDLE, information_of
 
 GPT = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 40}
-DIFFUSEQ: dict[str, Any] = {
-    "init": "random",
-    "schedule": "sqrt",
-    "num_steps": 32,
-    "embedding_size": 16,
-    "sampling_steps": 8,
-    "partial_noising": True,
-}
 ARMS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "linear": (absorbing.Absorbing, absorbing.Settings, LINEAR),
     "spindle": (absorbing.Absorbing, absorbing.Settings, SPINDLE),
